@@ -1,0 +1,3 @@
+//! The broker: gRPC for apps, the platform's client, the vault's keeper.
+
+fn main() {}

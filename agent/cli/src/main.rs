@@ -1,0 +1,3 @@
+//! The life command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Working credentials: one module a kind.

