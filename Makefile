@@ -1,0 +1,61 @@
+# What a contributor and a user type. Every target installs what it lacks, says so, and needs no other step.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PREFIX      ?= /usr/local
+DESTDIR     ?=
+CARGO       ?= cargo
+BINARIES    := life life-agentd life-vault life-platform
+
+.PHONY: help build demo test lint bench soak fuzz install uninstall clean
+
+help: ## Lists the targets.
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## Builds the release binaries into target/release.
+	@scripts/need build
+	$(CARGO) build --release --locked
+
+demo: ## Does the main job from end to end and prints what it proved.
+	@scripts/need build demo
+	$(CARGO) build --release --locked
+	@demo/run
+
+test: ## Runs every test.
+	@scripts/need build test
+	$(CARGO) build --workspace --bins --locked
+	$(CARGO) test --workspace --locked
+	@client-stubs/python/test
+
+lint: ## Checks format, lints, layers, licences and scripts.
+	@scripts/need build lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@scripts/check-layers
+	@scripts/check-tree
+
+bench: ## Measures, beside the raw limits, in one run.
+	@scripts/need build bench
+	$(CARGO) build --release --locked
+	@scripts/bench
+
+soak: ## Runs the long counts that `make test` runs short.
+	@scripts/need build test
+	$(CARGO) build --workspace --bins --locked
+	LIFE_SOAK=1 $(CARGO) test --workspace --locked -- --test-threads=1 soak
+
+fuzz: ## Fuzzes every parser where a nightly toolchain is there: make fuzz SECONDS_EACH=60.
+	@scripts/need build
+	@fuzz/run.sh $(or $(SECONDS_EACH),60)
+
+install: ## Installs binaries, man pages and completions under PREFIX and DESTDIR.
+	@scripts/need build
+	$(CARGO) build --release --locked
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install $(BINARIES)
+
+uninstall: ## Takes away what install put there.
+	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install --remove $(BINARIES)
+
+clean: ## Removes everything that was built.
+	$(CARGO) clean
+	rm -rf .venv
