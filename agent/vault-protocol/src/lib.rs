@@ -1,1 +1,24 @@
 //! The messages between broker and vault, and the table of what is allowed when.
+//!
+//! The two processes talk over one socket pair. A frame is `u32be length | u64be request id | body`; the body is a
+//! [`Request`] one way and a [`Response`] the other. Several requests may be in flight; answers carry the id of
+//! their request and come in any order. A request whose secret comes through descriptors brings them by
+//! `SCM_RIGHTS` on the first bytes of its frame ([`SecretSource::descriptors`] says how many).
+//!
+//! Each side treats the other as hostile: lengths are capped before anything is allocated, and a body with a
+//! trailing byte, an unknown number or an over-long field is refused as a whole. The crate is pure: it does no I/O,
+//! so that the broker can use it with an asynchronous socket and the vault with a plain one.
+
+mod codec;
+pub mod error;
+pub mod frame;
+pub mod fuzz;
+pub mod request;
+pub mod response;
+pub mod table;
+
+pub use error::VaultError;
+pub use frame::{Frame, FrameDecoder, FrameError, encode_request, encode_response};
+pub use request::{PendingId, Prompt, Request, RequestKind, SecretSource, SessionId, WorkingKeyAlgorithm};
+pub use response::Response;
+pub use table::{State, TABLE};

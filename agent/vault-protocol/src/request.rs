@@ -1,0 +1,465 @@
+//! What the broker may ask of the vault.
+
+use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_sys::secret::SecretBytes;
+
+use crate::codec::{DecodeError, Reader, Sink};
+
+/// The largest PKCS#12 file, in bytes.
+pub const MAX_PKCS12: usize = 256 * 1024;
+/// The largest secret, in bytes, whatever its source.
+pub const MAX_SECRET: usize = 1024;
+/// The largest certificate, in bytes.
+pub const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The most certificates in a list.
+pub const MAX_CERTIFICATES: usize = 16;
+/// The most entries of an account log.
+pub const MAX_LOG_ENTRIES: usize = 4096;
+/// The largest account-log entry, in bytes.
+pub const MAX_LOG_ENTRY: usize = 16 * 1024;
+/// The most root key seals in one request.
+pub const MAX_SEALS: usize = 64;
+/// The largest envelope of a challenge or a root key seal, in bytes.
+pub const MAX_ENVELOPE: usize = 64 * 1024;
+/// The largest encoding of signed attributes, in bytes.
+pub const MAX_ATTRIBUTES: usize = 256 * 1024;
+/// The largest TLS signature input, in bytes; the one the vault signs has 130 or 146.
+pub const MAX_TLS_INPUT: usize = 1024;
+/// The largest RecipientInfo, in bytes.
+pub const MAX_RECIPIENT_INFO: usize = 16 * 1024;
+/// The largest message under a MAC, in bytes.
+pub const MAX_MAC_DATA: usize = 3 * 1024 * 1024;
+/// The longest text of a prompt, in bytes.
+pub const MAX_PROMPT_TEXT: usize = 2048;
+/// The longest wait for a secret, in seconds; the vault cuts longer ones down to it.
+pub const MAX_SECRET_SECONDS: u16 = 600;
+
+/// An account whose keys exist in the vault but nowhere else yet: random, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PendingId(pub u64);
+
+/// An unlocked credential: random, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u64);
+
+/// What keys a new working credential gets. The root credential is always RSA-3072.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkingKeyAlgorithm {
+    /// P-256 for all three slots.
+    P256,
+    /// RSA-3072 for all three slots.
+    Rsa3072,
+}
+
+impl WorkingKeyAlgorithm {
+    fn number(self) -> u8 {
+        match self {
+            Self::Rsa3072 => 1,
+            Self::P256 => 2,
+        }
+    }
+
+    fn from_number(number: u8) -> Result<Self, DecodeError> {
+        match number {
+            1 => Ok(Self::Rsa3072),
+            2 => Ok(Self::P256),
+            _ => Err(DecodeError),
+        }
+    }
+}
+
+/// What a prompt says. Line breaks are allowed; the vault escapes all that Assuan needs escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Why the secret is asked for, and by whom.
+    pub description: String,
+    /// The word before the input field, such as "Passphrase:".
+    pub label: String,
+    /// How long the person has, in seconds.
+    pub timeout_seconds: u16,
+}
+
+/// Where the secret of a credential comes from.
+pub enum SecretSource {
+    /// One descriptor, which the vault reads to its end; a single newline at the end is dropped.
+    Descriptor {
+        /// How long the other end has, in seconds.
+        timeout_seconds: u16,
+    },
+    /// The secret itself.
+    Inline(SecretBytes),
+    /// Two descriptors: the standard input (to write to) and output (to read from) of a running pinentry.
+    Prompt(Prompt),
+}
+
+impl SecretSource {
+    /// How many descriptors come with the frame.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        match self {
+            Self::Inline(_) => 0,
+            Self::Descriptor { .. } => 1,
+            Self::Prompt(_) => 2,
+        }
+    }
+}
+
+/// A request of the broker. [`crate::TABLE`] says which is allowed in what state.
+pub enum Request {
+    /// Opens a challenge sealed to a pending account's key, as proof of possession.
+    AnswerChallenge {
+        /// The account.
+        pending: PendingId,
+        /// Which key: encryption or root.
+        slot: KeySlot,
+        /// The challenge's envelope (DER).
+        envelope: Vec<u8>,
+    },
+    /// Gives up waiting for the secret of another request, which then ends in an error.
+    CancelSecret {
+        /// The id of the waiting request's frame.
+        request: u64,
+    },
+    /// Builds the first account-log entries and the root key seal of a pending account; repeating it gives the
+    /// same bytes again.
+    CommitAccount {
+        /// The account.
+        pending: PendingId,
+        /// The time the entries carry, in Unix seconds.
+        time: i64,
+    },
+    /// Wipes a pending account's keys.
+    DiscardAccount {
+        /// The account.
+        pending: PendingId,
+    },
+    /// Packs the working credential of a committed account into a PKCS#12 file and ends the pending account.
+    ExportSoftwareCertificate {
+        /// The account.
+        pending: PendingId,
+        /// The certificates (DER) of the three slots, in any order.
+        certificates: Vec<Vec<u8>>,
+        /// The certificates (DER) of the issuers, to be packed with them.
+        issuers: Vec<Vec<u8>>,
+        /// What protects the file.
+        passphrase: SecretBytes,
+    },
+    /// Makes all keys of a new account.
+    GenerateAccount {
+        /// The user.
+        uid: Uid,
+        /// What the user is.
+        kind: ParticipantKind,
+        /// The working credential's keys.
+        algorithm: WorkingKeyAlgorithm,
+    },
+    /// Wipes a session's keys; answered when they are wiped.
+    Lock {
+        /// The session.
+        session: SessionId,
+    },
+    /// Wipes every session's keys and gives up every wait for a secret.
+    LockAll,
+    /// Computes the MAC of a pin store under a key that comes from the root key seal.
+    Mac {
+        /// The session.
+        session: SessionId,
+        /// The message.
+        data: Vec<u8>,
+    },
+    /// Opens the root credential with the working credential.
+    OpenRoot {
+        /// The session.
+        session: SessionId,
+        /// The whole account log (DER entries), first to last.
+        log: Vec<Vec<u8>>,
+        /// Root key seals (envelopes, DER) that may be meant for this credential.
+        seals: Vec<Vec<u8>>,
+    },
+    /// Opens a software certificate and starts a session.
+    OpenSoftwareCertificate {
+        /// The file.
+        pkcs12: Vec<u8>,
+        /// Where the passphrase comes from.
+        secret: SecretSource,
+        /// The time to judge validity at, in Unix seconds. The vault has no clock to trust more than the broker's;
+        /// expiry protects the platform and peers, and they judge it for themselves.
+        now: i64,
+        /// The user it should belong to.
+        expected: Option<Uid>,
+    },
+    /// Signs CMS signed attributes with the signature key.
+    SignAttributes {
+        /// The session.
+        session: SessionId,
+        /// The attributes: the DER encoding with the SET OF tag (RFC 5652 §5.4).
+        attributes: Vec<u8>,
+    },
+    /// Signs a TLS 1.3 client CertificateVerify input with the authentication key.
+    SignTls {
+        /// The session.
+        session: SessionId,
+        /// The input of RFC 8446 §4.4.3.
+        input: Vec<u8>,
+    },
+    /// Asks how the vault is.
+    Status,
+    /// Unwraps an object's content key with the root credential.
+    UnwrapContentKey {
+        /// The session.
+        session: SessionId,
+        /// The RecipientInfo (DER).
+        recipient_info: Vec<u8>,
+    },
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $number:literal,)*) => {
+        /// The kinds of requests, each with the number that stands for it on the wire.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum RequestKind { $($(#[$doc])* $kind = $number,)* }
+
+        impl RequestKind {
+            /// Every kind, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// The number on the wire.
+            #[must_use]
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+
+            /// The name, for logs.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)* }
+            }
+
+            fn from_number(number: u8) -> Result<Self, DecodeError> {
+                match number { $($number => Ok(Self::$kind),)* _ => Err(DecodeError) }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// [`Request::Status`].
+    Status = 1,
+    /// [`Request::GenerateAccount`].
+    GenerateAccount = 2,
+    /// [`Request::AnswerChallenge`].
+    AnswerChallenge = 3,
+    /// [`Request::CommitAccount`].
+    CommitAccount = 4,
+    /// [`Request::ExportSoftwareCertificate`].
+    ExportSoftwareCertificate = 5,
+    /// [`Request::DiscardAccount`].
+    DiscardAccount = 6,
+    /// [`Request::OpenSoftwareCertificate`].
+    OpenSoftwareCertificate = 7,
+    /// [`Request::OpenRoot`].
+    OpenRoot = 8,
+    /// [`Request::SignAttributes`].
+    SignAttributes = 9,
+    /// [`Request::SignTls`].
+    SignTls = 10,
+    /// [`Request::UnwrapContentKey`].
+    UnwrapContentKey = 11,
+    /// [`Request::Mac`].
+    Mac = 12,
+    /// [`Request::CancelSecret`].
+    CancelSecret = 13,
+    /// [`Request::Lock`].
+    Lock = 14,
+    /// [`Request::LockAll`].
+    LockAll = 15,
+}
+
+impl Request {
+    /// What kind of request it is.
+    #[must_use]
+    pub fn kind(&self) -> RequestKind {
+        match self {
+            Self::AnswerChallenge { .. } => RequestKind::AnswerChallenge,
+            Self::CancelSecret { .. } => RequestKind::CancelSecret,
+            Self::CommitAccount { .. } => RequestKind::CommitAccount,
+            Self::DiscardAccount { .. } => RequestKind::DiscardAccount,
+            Self::ExportSoftwareCertificate { .. } => RequestKind::ExportSoftwareCertificate,
+            Self::GenerateAccount { .. } => RequestKind::GenerateAccount,
+            Self::Lock { .. } => RequestKind::Lock,
+            Self::LockAll => RequestKind::LockAll,
+            Self::Mac { .. } => RequestKind::Mac,
+            Self::OpenRoot { .. } => RequestKind::OpenRoot,
+            Self::OpenSoftwareCertificate { .. } => RequestKind::OpenSoftwareCertificate,
+            Self::SignAttributes { .. } => RequestKind::SignAttributes,
+            Self::SignTls { .. } => RequestKind::SignTls,
+            Self::Status => RequestKind::Status,
+            Self::UnwrapContentKey { .. } => RequestKind::UnwrapContentKey,
+        }
+    }
+
+    /// How many descriptors come with the frame.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        match self {
+            Self::OpenSoftwareCertificate { secret, .. } => secret.descriptors(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn encode(&self, out: &mut impl Sink) {
+        out.u8(self.kind().number());
+        match self {
+            Self::AnswerChallenge { pending, slot, envelope } => {
+                out.u64(pending.0);
+                out.u8(slot.number());
+                out.bytes(envelope);
+            }
+            Self::CancelSecret { request } => out.u64(*request),
+            Self::CommitAccount { pending, time } => {
+                out.u64(pending.0);
+                out.i64(*time);
+            }
+            Self::DiscardAccount { pending } => out.u64(pending.0),
+            Self::ExportSoftwareCertificate { pending, certificates, issuers, passphrase } => {
+                out.u64(pending.0);
+                out.list(certificates);
+                out.list(issuers);
+                // EXPOSE: into an encode buffer that is wiped when dropped.
+                out.bytes(passphrase.expose());
+            }
+            Self::GenerateAccount { uid, kind, algorithm } => {
+                out.raw(uid.as_bytes());
+                out.u8(kind.number());
+                out.u8(algorithm.number());
+            }
+            Self::Lock { session } => out.u64(session.0),
+            Self::LockAll | Self::Status => {}
+            Self::Mac { session, data } => {
+                out.u64(session.0);
+                out.bytes(data);
+            }
+            Self::OpenRoot { session, log, seals } => {
+                out.u64(session.0);
+                out.list(log);
+                out.list(seals);
+            }
+            Self::OpenSoftwareCertificate { pkcs12, secret, now, expected } => {
+                out.bytes(pkcs12);
+                encode_source(secret, out);
+                out.i64(*now);
+                out.u8(u8::from(expected.is_some()));
+                expected.iter().for_each(|uid| out.raw(uid.as_bytes()));
+            }
+            Self::SignAttributes { session, attributes: data }
+            | Self::SignTls { session, input: data }
+            | Self::UnwrapContentKey { session, recipient_info: data } => {
+                out.u64(session.0);
+                out.bytes(data);
+            }
+        }
+    }
+
+    /// Reads a request from the body of a frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for anything but exactly one well-formed request.
+    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
+        let mut input = Reader::new(body);
+        let request = match RequestKind::from_number(input.u8()?)? {
+            RequestKind::Status => Self::Status,
+            RequestKind::GenerateAccount => Self::GenerateAccount {
+                uid: uid(&mut input)?,
+                kind: ParticipantKind::from_number(input.u8()?).ok_or(DecodeError)?,
+                algorithm: WorkingKeyAlgorithm::from_number(input.u8()?)?,
+            },
+            RequestKind::AnswerChallenge => Self::AnswerChallenge {
+                pending: PendingId(input.u64()?),
+                slot: KeySlot::from_number(input.u8()?).ok_or(DecodeError)?,
+                envelope: input.bytes(MAX_ENVELOPE)?.to_vec(),
+            },
+            RequestKind::CommitAccount => {
+                Self::CommitAccount { pending: PendingId(input.u64()?), time: input.i64()? }
+            }
+            RequestKind::ExportSoftwareCertificate => Self::ExportSoftwareCertificate {
+                pending: PendingId(input.u64()?),
+                certificates: input.list(MAX_CERTIFICATES, MAX_CERTIFICATE)?,
+                issuers: input.list(MAX_CERTIFICATES, MAX_CERTIFICATE)?,
+                passphrase: SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()),
+            },
+            RequestKind::DiscardAccount => Self::DiscardAccount { pending: PendingId(input.u64()?) },
+            RequestKind::OpenSoftwareCertificate => Self::OpenSoftwareCertificate {
+                pkcs12: input.bytes(MAX_PKCS12)?.to_vec(),
+                secret: decode_source(&mut input)?,
+                now: input.i64()?,
+                expected: match input.u8()? {
+                    0 => None,
+                    1 => Some(uid(&mut input)?),
+                    _ => return Err(DecodeError),
+                },
+            },
+            RequestKind::OpenRoot => Self::OpenRoot {
+                session: SessionId(input.u64()?),
+                log: input.list(MAX_LOG_ENTRIES, MAX_LOG_ENTRY)?,
+                seals: input.list(MAX_SEALS, MAX_ENVELOPE)?,
+            },
+            RequestKind::SignAttributes => Self::SignAttributes {
+                session: SessionId(input.u64()?),
+                attributes: input.bytes(MAX_ATTRIBUTES)?.to_vec(),
+            },
+            RequestKind::SignTls => Self::SignTls {
+                session: SessionId(input.u64()?),
+                input: input.bytes(MAX_TLS_INPUT)?.to_vec(),
+            },
+            RequestKind::UnwrapContentKey => Self::UnwrapContentKey {
+                session: SessionId(input.u64()?),
+                recipient_info: input.bytes(MAX_RECIPIENT_INFO)?.to_vec(),
+            },
+            RequestKind::Mac => {
+                Self::Mac { session: SessionId(input.u64()?), data: input.bytes(MAX_MAC_DATA)?.to_vec() }
+            }
+            RequestKind::CancelSecret => Self::CancelSecret { request: input.u64()? },
+            RequestKind::Lock => Self::Lock { session: SessionId(input.u64()?) },
+            RequestKind::LockAll => Self::LockAll,
+        };
+        input.finish()?;
+        Ok(request)
+    }
+}
+
+fn uid(input: &mut Reader<'_>) -> Result<Uid, DecodeError> {
+    Uid::from_bytes(input.array()?).map_err(|_| DecodeError)
+}
+
+fn encode_source(source: &SecretSource, out: &mut impl Sink) {
+    match source {
+        SecretSource::Inline(secret) => {
+            out.u8(1);
+            // EXPOSE: into an encode buffer that is wiped when dropped.
+            out.bytes(secret.expose());
+        }
+        SecretSource::Descriptor { timeout_seconds } => {
+            out.u8(2);
+            out.u16(*timeout_seconds);
+        }
+        SecretSource::Prompt(prompt) => {
+            out.u8(3);
+            out.bytes(prompt.description.as_bytes());
+            out.bytes(prompt.label.as_bytes());
+            out.u16(prompt.timeout_seconds);
+        }
+    }
+}
+
+fn decode_source(input: &mut Reader<'_>) -> Result<SecretSource, DecodeError> {
+    match input.u8()? {
+        1 => Ok(SecretSource::Inline(SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()))),
+        2 => Ok(SecretSource::Descriptor { timeout_seconds: input.u16()? }),
+        3 => Ok(SecretSource::Prompt(Prompt {
+            description: input.text(MAX_PROMPT_TEXT)?,
+            label: input.text(MAX_PROMPT_TEXT)?,
+            timeout_seconds: input.u16()?,
+        })),
+        _ => Err(DecodeError),
+    }
+}
