@@ -1,0 +1,24 @@
+//! How large, deep and numerous anything from outside may be.
+
+/// Plaintext of one envelope as an app sees it: 16 MiB (FORMATS §3).
+pub const MAX_PLAINTEXT: usize = 16 << 20;
+/// A SignedData without its content: certificates, attributes and signature; also a sealed stream's trailer.
+pub const MAX_SIGNATURE: usize = 256 << 10;
+/// What an envelope may hold: the largest plaintext with its signature around it.
+pub const MAX_CONTENT: usize = MAX_PLAINTEXT + MAX_SIGNATURE;
+/// An envelope without its encrypted content: recipients and sharing statements.
+pub const MAX_HEADER: usize = 4 << 20;
+/// A whole envelope.
+pub const MAX_ENVELOPE: usize = MAX_CONTENT + MAX_HEADER;
+/// Recipients of one envelope, and recipients listed in one context or statement.
+pub const MAX_RECIPIENTS: usize = 512;
+/// Certificates in one SignedData.
+pub const MAX_CERTIFICATES: usize = 16;
+/// Sharing statements in one envelope.
+pub const MAX_STATEMENTS: usize = 64;
+/// Attributes in one set.
+pub const MAX_ATTRIBUTES: usize = 32;
+/// Nesting of BER elements.
+pub const MAX_DEPTH: usize = 32;
+/// BER elements in one message: enough for 16 MiB in strings of 1000 bytes, as Bouncy Castle writes them.
+pub const MAX_ELEMENTS: usize = 1 << 16;
