@@ -1,7 +1,13 @@
 //! What the agent needs of the operating system: secrets that wipe themselves, process hardening,
-//! peer identity and descriptors passed over sockets.
+//! peer identity, descriptors passed over sockets, and files that are written whole or not at all.
 //!
-//! This is the only crate that may hold `unsafe` code; today it needs none. Locked memory and the
-//! sandbox have their place here, behind the same interfaces.
+//! This is the only crate that may hold `unsafe` code; today it needs none. Locked memory and the sandbox have
+//! their place here, behind the same interfaces: [`secret`] is where secrets are born and die, and
+//! [`hardening::harden`] is what each process calls first.
 
+pub mod descriptors;
+pub mod files;
+pub mod hardening;
+pub mod peer;
+pub mod private_dir;
 pub mod secret;
