@@ -1,0 +1,181 @@
+//! An agent of the test's own.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hyper_util::rt::TokioIo;
+use life_proto::v1;
+use life_proto::v1::accounts_client::AccountsClient;
+use life_proto::v1::agent_client::AgentClient;
+use life_proto::v1::credentials_client::CredentialsClient;
+use life_proto::v1::crypto_client::CryptoClient;
+use life_proto::v1::directory_client::DirectoryClient;
+use life_proto::v1::messages_client::MessagesClient;
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::process::Process;
+use crate::{Platform, binaries};
+
+/// A running agent.
+pub struct Agent {
+    dir: TempDir,
+    broker: Option<Process>,
+}
+
+impl Agent {
+    /// Starts an agent bound to a platform.
+    #[must_use]
+    pub fn start(platform: &Platform) -> Self {
+        Self::start_with(platform, "")
+    }
+
+    /// Starts an agent whose configuration has further TOML.
+    #[must_use]
+    pub fn start_with(platform: &Platform, extra: &str) -> Self {
+        let mut agent = Self::prepare(platform, extra);
+        agent.run();
+        agent
+    }
+
+    /// Makes the folder and the configuration without starting anything.
+    #[must_use]
+    pub fn prepare(platform: &Platform, extra: &str) -> Self {
+        let dir = TempDir::with_prefix("life-agent-").unwrap();
+        let mut config = String::new();
+        write!(
+            config,
+            "{extra}\n[platform]\norigin = \"{}\"\nca_fingerprint = \"{}\"\n",
+            platform.origin, platform.ca_fingerprint
+        )
+        .unwrap();
+        std::fs::write(dir.path().join("agent.toml"), config).unwrap();
+        Self { dir, broker: None }
+    }
+
+    /// The command that starts the broker, with everything in the agent's own folder.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binaries::path("life-agentd"));
+        command
+            .env("LIFE_CONFIG", self.dir.path().join("agent.toml"))
+            .env("LIFE_STATE_DIR", self.state())
+            .env("LIFE_AGENT_SOCKET", self.socket())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+
+    /// Starts the broker and waits until it answers.
+    pub fn run(&mut self) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
+        let child = self.command().stderr(log).spawn().unwrap();
+        self.broker = Some(Process::new(child));
+        let end = Instant::now() + Duration::from_secs(20);
+        while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
+            assert!(Instant::now() < end, "the agent does not answer: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its state folder.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("run/agent.sock")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.path().join("agent.log")
+    }
+
+    /// What it has logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// The broker's process.
+    pub fn broker(&mut self) -> &mut Process {
+        self.broker.as_mut().unwrap()
+    }
+
+    /// Ends the broker at once (SIGKILL).
+    pub fn kill(&mut self) {
+        self.broker = None;
+    }
+
+    /// A connection to the socket.
+    pub async fn channel(&self) -> Channel {
+        channel(self.socket()).await
+    }
+
+    /// Clients for every service over one connection.
+    pub async fn clients(&self) -> Clients {
+        Clients::over(self.channel().await)
+    }
+}
+
+/// Clients for every service.
+#[derive(Clone)]
+pub struct Clients {
+    /// Agent.
+    pub agent: AgentClient<Channel>,
+    /// Accounts.
+    pub accounts: AccountsClient<Channel>,
+    /// Credentials.
+    pub credentials: CredentialsClient<Channel>,
+    /// Crypto, with room for the largest unary message.
+    pub crypto: CryptoClient<Channel>,
+    /// Directory.
+    pub directory: DirectoryClient<Channel>,
+    /// Messages.
+    pub messages: MessagesClient<Channel>,
+}
+
+impl Clients {
+    /// Makes all clients over one channel.
+    #[must_use]
+    pub fn over(channel: Channel) -> Self {
+        let limit = life_proto::MESSAGE_LIMIT + 1024 * 1024;
+        Self {
+            agent: AgentClient::new(channel.clone()),
+            accounts: AccountsClient::new(channel.clone()),
+            credentials: CredentialsClient::new(channel.clone()),
+            crypto: CryptoClient::new(channel.clone())
+                .max_decoding_message_size(limit)
+                .max_encoding_message_size(limit),
+            directory: DirectoryClient::new(channel.clone()),
+            messages: MessagesClient::new(channel),
+        }
+    }
+
+    /// GetStatus.
+    pub async fn status(&mut self) -> v1::GetStatusResponse {
+        self.agent.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner()
+    }
+}
+
+/// Connects to a socket.
+pub async fn channel(socket: PathBuf) -> Channel {
+    Endpoint::from_static("http://agent.invalid")
+        .connect_with_connector(tower::service_fn(move |_| {
+            let socket = socket.clone();
+            async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
+        }))
+        .await
+        .unwrap()
+}
