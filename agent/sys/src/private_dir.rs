@@ -38,7 +38,7 @@ pub fn create_private_dir(path: &Path) -> Result<OwnedFd, PrivateDirError> {
         DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error.into()),
         _ => open_private_dir(path),
     }
 }
