@@ -1,0 +1,277 @@
+//! Every message survives the way over the wire, nothing else gets through, and the seed corpus is replayed.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_sys::secret::{Key256, SecretBytes};
+use life_vault_protocol::frame::MAX_FRAME;
+use life_vault_protocol::*;
+use proptest::prelude::*;
+
+const HEADER: usize = 12;
+
+fn uid() -> Uid {
+    "123e4567-e89b-42d3-a456-426614174000".parse().unwrap()
+}
+
+fn requests() -> Vec<Request> {
+    let (session, pending) = (SessionId(0x0102_0304_0506_0708), PendingId(7));
+    let open = |secret, expected| Request::OpenSoftwareCertificate {
+        pkcs12: b"file".to_vec(),
+        secret,
+        now: 1_800_000_000,
+        expected,
+    };
+    vec![
+        Request::Status,
+        Request::GenerateAccount {
+            uid: uid(),
+            kind: ParticipantKind::Institution,
+            algorithm: WorkingKeyAlgorithm::P256,
+        },
+        Request::AnswerChallenge { pending, slot: KeySlot::Root, envelope: b"envelope".to_vec() },
+        Request::CommitAccount { pending, time: -1 },
+        Request::ExportSoftwareCertificate {
+            pending,
+            certificates: vec![b"one".to_vec(), b"two".to_vec(), b"three".to_vec()],
+            issuers: vec![],
+            passphrase: SecretBytes::new(b"correct horse battery staple".to_vec()),
+        },
+        Request::DiscardAccount { pending },
+        open(SecretSource::Inline(SecretBytes::new(b"passphrase".to_vec())), Some(uid())),
+        open(SecretSource::Descriptor { timeout_seconds: 120 }, None),
+        open(
+            SecretSource::Prompt(Prompt {
+                description: "Unlock\nfor äpp".to_owned(),
+                label: "Passphrase:".to_owned(),
+                timeout_seconds: 60,
+            }),
+            None,
+        ),
+        Request::OpenRoot { session, log: vec![b"entry".to_vec()], seals: vec![b"seal".to_vec(), vec![]] },
+        Request::SignAttributes { session, attributes: b"attributes".to_vec() },
+        Request::SignTls { session, input: b"input".to_vec() },
+        Request::UnwrapContentKey { session, recipient_info: b"recipient".to_vec() },
+        Request::Mac { session, data: vec![] },
+        Request::CancelSecret { request: 9 },
+        Request::Lock { session },
+        Request::LockAll,
+    ]
+}
+
+fn responses() -> Vec<Response> {
+    let mut responses = vec![
+        Response::Done,
+        Response::Status { pid: 1, sessions: 2, pendings: 3 },
+        Response::Account {
+            pending: PendingId(7),
+            credential_id: [9; 16],
+            authentication_csr: b"csr".to_vec(),
+            signature_csr: b"csr".to_vec(),
+            encryption_spki: b"spki".to_vec(),
+            root_spki: b"spki".to_vec(),
+        },
+        Response::Nonce([1; 32]),
+        Response::Committed { log: vec![b"genesis".to_vec(), b"root".to_vec()], seal: b"seal".to_vec() },
+        Response::Pkcs12(b"file".to_vec()),
+        Response::Opened {
+            session: SessionId(5),
+            uid: uid(),
+            authentication: b"cert".to_vec(),
+            signature: b"cert".to_vec(),
+            encryption: b"cert".to_vec(),
+            issuers: vec![b"ca".to_vec()],
+        },
+        Response::Root {
+            generation: 1,
+            root_spki: b"spki".to_vec(),
+            credential_id: [9; 16],
+            genesis: [1; 32],
+            head: [2; 32],
+        },
+        Response::Signature(vec![3; 384]),
+        Response::ContentKey(Key256::take(&mut [4; 32])),
+        Response::Tag([5; 32]),
+    ];
+    responses.extend(VaultError::ALL.iter().map(|error| Response::Error(*error)));
+    responses
+}
+
+fn request_body(request: &Request) -> Vec<u8> {
+    encode_request(1, request).unwrap().expose()[HEADER..].to_vec()
+}
+
+fn response_body(response: &Response) -> Vec<u8> {
+    encode_response(1, response).unwrap().expose()[HEADER..].to_vec()
+}
+
+#[test]
+fn every_request_survives_and_every_kind_is_there() {
+    let mut seen = Vec::new();
+    for request in requests() {
+        let body = request_body(&request);
+        let decoded = Request::decode(&body).unwrap();
+        assert_eq!(decoded.kind(), request.kind());
+        assert_eq!(decoded.descriptors(), request.descriptors());
+        assert_eq!(request_body(&decoded), body);
+        seen.push(request.kind());
+    }
+    assert!(RequestKind::ALL.iter().all(|kind| seen.contains(kind)));
+}
+
+#[test]
+fn every_response_survives() {
+    for response in responses() {
+        let body = response_body(&response);
+        assert_eq!(response_body(&Response::decode(&body).unwrap()), body);
+    }
+}
+
+#[test]
+fn error_numbers_are_stable_and_unique() {
+    let mut numbers: Vec<_> = VaultError::ALL.iter().map(|error| error.number()).collect();
+    numbers.dedup();
+    let mut sorted = numbers.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!(sorted.len(), numbers.len());
+    assert_eq!(VaultError::Malformed.number(), 1);
+    assert_eq!(VaultError::WrongPassphrase.number(), 33);
+    assert_eq!(VaultError::SealForeign.number(), 51);
+}
+
+#[test]
+fn cut_and_lengthened_messages_are_refused() {
+    let bodies = requests()
+        .iter()
+        .map(request_body)
+        .map(|body| (body, true))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .chain(responses().iter().map(response_body).map(|body| (body, false)).collect::<Vec<_>>());
+    for (body, is_request) in bodies {
+        let refused = |bytes: &[u8]| {
+            if is_request { Request::decode(bytes).is_err() } else { Response::decode(bytes).is_err() }
+        };
+        assert!((0..body.len()).all(|len| refused(&body[..len])));
+        assert!(refused(&[body.as_slice(), &[0]].concat()));
+    }
+}
+
+#[test]
+fn absurd_lengths_allocate_nothing() {
+    // A count of 4,294,967,295 log entries, and a file of as many bytes.
+    let mut log = request_body(&Request::OpenRoot { session: SessionId(1), log: vec![], seals: vec![] });
+    log[9..13].copy_from_slice(&[0xff; 4]);
+    assert!(Request::decode(&log).is_err());
+    assert!(Request::decode(&[7, 0xff, 0xff, 0xff, 0xff, 0]).is_err());
+}
+
+#[test]
+fn frames_over_the_limit_are_refused_before_their_body() {
+    let mut decoder = FrameDecoder::new();
+    let length = u32::try_from(MAX_FRAME + 1).unwrap().to_be_bytes();
+    assert!(matches!(decoder.next_frame(&mut length.as_slice()), Err(FrameError::TooLong)));
+    for short in 0..9u32 {
+        let mut decoder = FrameDecoder::new();
+        let refused = decoder.next_frame(&mut short.to_be_bytes().as_slice());
+        assert!(matches!(refused, Err(FrameError::TooShort)));
+    }
+    let data = vec![0; MAX_FRAME];
+    let refused = encode_request(1, &Request::Mac { session: SessionId(1), data });
+    assert!(matches!(refused, Err(FrameError::TooLong)));
+}
+
+#[test]
+fn frames_come_out_as_they_went_in() {
+    let mut stream = Vec::new();
+    for (id, request) in requests().iter().enumerate() {
+        stream.extend_from_slice(encode_request(id as u64, request).unwrap().expose());
+    }
+    for piece in [1, 5, 4096] {
+        let mut decoder = FrameDecoder::new();
+        let mut ids = Vec::new();
+        for chunk in stream.chunks(piece) {
+            let mut rest = chunk;
+            while let Some(frame) = decoder.next_frame(&mut rest).unwrap() {
+                assert_eq!(
+                    frame.body.expose(),
+                    request_body(&requests()[usize::try_from(frame.id).unwrap()])
+                );
+                ids.push(frame.id);
+            }
+        }
+        assert!(decoder.is_between_frames());
+        assert_eq!(ids.len(), requests().len());
+    }
+    let mut decoder = FrameDecoder::new();
+    assert!(decoder.next_frame(&mut &stream[..5]).unwrap().is_none());
+    assert!(!decoder.is_between_frames());
+}
+
+type Target = fn(&[u8]);
+
+fn corpus(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testkit").join(name)
+}
+
+/// Each seed, each of its prefixes, and each with one byte changed go through the fuzz target.
+#[test]
+fn seeds_are_replayed() {
+    let targets: [(&str, Target); 3] =
+        [("request", fuzz::fuzz_request), ("response", fuzz::fuzz_response), ("frames", fuzz::fuzz_frames)];
+    for (name, target) in targets {
+        let mut count = 0;
+        for entry in fs::read_dir(corpus(name)).unwrap() {
+            let seed = fs::read(entry.unwrap().path()).unwrap();
+            target(&seed);
+            for at in 0..seed.len() {
+                target(&seed[..at]);
+                for flip in [0x01, 0x80, 0xff] {
+                    let mut changed = seed.clone();
+                    changed[at] ^= flip;
+                    target(&changed);
+                }
+            }
+            count += 1;
+        }
+        assert!(count > 0, "no seeds for {name}");
+    }
+}
+
+#[test]
+#[ignore = "writes the seed corpus anew; run it after a change of the protocol"]
+fn write_seeds() {
+    for name in ["request", "response", "frames"] {
+        fs::create_dir_all(corpus(name)).unwrap();
+    }
+    let mut stream = Vec::new();
+    for (i, request) in requests().iter().enumerate() {
+        fs::write(corpus("request").join(format!("{i:02}-{}", request.kind().name())), request_body(request))
+            .unwrap();
+        stream.extend_from_slice(encode_request(i as u64, request).unwrap().expose());
+    }
+    for (i, response) in responses().iter().take(12).enumerate() {
+        fs::write(corpus("response").join(format!("{i:02}")), response_body(response)).unwrap();
+    }
+    fs::write(corpus("frames").join("all-requests"), &stream).unwrap();
+    fs::write(corpus("frames").join("too-long"), u32::MAX.to_be_bytes()).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        fuzz::fuzz_request(&bytes);
+        fuzz::fuzz_response(&bytes);
+        fuzz::fuzz_frames(&bytes);
+    }
+
+    #[test]
+    fn any_field_survives(data in prop::collection::vec(any::<u8>(), 0..2048), id in any::<u64>()) {
+        let request = Request::Mac { session: SessionId(id), data };
+        let body = request_body(&request);
+        prop_assert_eq!(request_body(&Request::decode(&body).unwrap()), body);
+    }
+}
