@@ -5,14 +5,22 @@
 
 pub mod account_log;
 pub mod asn1;
+pub mod certificate;
+pub mod chain;
+pub mod csr;
 pub mod key;
 pub mod kind;
 pub mod private_key;
+pub mod profile;
+pub mod receipt;
 pub mod time;
+pub mod trust;
 pub mod uid;
 
+pub use certificate::Certificate;
 pub use key::{PublicKey, SpkiHash};
 pub use kind::{CredentialKind, KeySlot, ParticipantKind};
 pub use private_key::PrivateKey;
 pub use time::Timestamp;
+pub use trust::TrustBundle;
 pub use uid::Uid;
