@@ -46,7 +46,7 @@ pub enum ProfileError {
     /// The subject or subjectAltName is not of the profile, or they name different users.
     #[error("the subject and its alternative name are not one LIFE user's")]
     Subject,
-    /// The subjectKeyIdentifier is not SHA-256 of the key.
+    /// There is no subjectKeyIdentifier, or it is not SHA-256 of the key.
     #[error("the key identifier does not belong to the key")]
     KeyIdentifier,
     /// A critical extension that no profile has, or an extension twice, or one that cannot be read.
@@ -129,7 +129,7 @@ pub struct Identity {
 pub(crate) fn identify(tbs: &TbsCertificate, key: &PublicKey) -> Result<Identity, ProfileError> {
     let extensions = tbs.extensions().map_or(&[][..], Vec::as_slice);
     check_end_entity(tbs.version(), extensions)?;
-    let identifier: SubjectKeyIdentifier = required(extensions)?;
+    let identifier: SubjectKeyIdentifier = optional(extensions)?.ok_or(ProfileError::KeyIdentifier)?;
     if identifier.0.as_bytes() != key.hash().0 {
         return Err(ProfileError::KeyIdentifier);
     }

@@ -1,0 +1,349 @@
+//! Every rule of an account log, broken one at a time.
+
+mod common;
+
+use common::author::{Author, sign};
+use life_pki::account_log::{
+    Change, Entry, EntryBody, EntryError, EntryHash, LogError, LogFault, MAX_ENTRIES, MAX_ENTRY_SIZE, Pin,
+    PinError, verify, verify_for,
+};
+use life_pki::{CredentialKind, ParticipantKind, PrivateKey, SpkiHash, Uid};
+
+/// A registered account with two permanent credentials and an access token.
+fn account() -> Author {
+    let mut author = Author::registered(1);
+    author.add(0, CredentialKind::SmartCard);
+    author.add(0, CredentialKind::AccessToken);
+    author
+}
+
+/// What the log says when `entry` comes last.
+fn fault_of(author: &Author, entry: &Entry) -> LogFault {
+    let mut entries = author.ders();
+    entries.push(entry.to_der().to_vec());
+    let error = verify(&entries).unwrap_err();
+    assert_eq!(error.index, entries.len() - 1);
+    error.fault
+}
+
+fn next(author: &Author, change: Change) -> EntryBody {
+    author.next_body(change)
+}
+
+fn new_root(author: &mut Author) -> Change {
+    Change::NewRoot { generation: author.generation + 1, spki_hash: author.fresh_hash() }
+}
+
+#[test]
+fn a_history_says_what_happened() {
+    let mut author = account();
+    author.rotate(1);
+    author.revoke(1, 0);
+    let state = verify(&author.ders()).unwrap();
+    assert_eq!(state.uid(), author.uid);
+    assert_eq!(state.kind(), ParticipantKind::Patient);
+    assert_eq!(state.genesis(), author.entries[0].hash());
+    assert_eq!(state.head(), author.entries[5].hash());
+    assert_eq!(state.length(), 6);
+    assert_eq!(state.current_root().generation, 2);
+    assert_eq!(state.roots().count(), 2);
+    assert_eq!(state.root(1).unwrap().since.index, 1);
+    let root = state.current_root();
+    assert_eq!(state.owner_of_root(&root.spki_hash), Some(root));
+
+    let [first, second, token] = [0, 1, 2].map(|index| &author.holders[index].keys);
+    assert!(state.live_credential(&first.id).is_none());
+    assert_eq!(state.credential(&first.id).unwrap().revoked.unwrap().index, 5);
+    assert!(state.live_credential(&second.id).is_some());
+    assert_eq!(state.signer(&second.signature).unwrap().keys, *second);
+    assert_eq!(state.authenticator(&second.authentication).unwrap().keys, *second);
+    assert!(state.signer(&token.signature).is_none(), "an access token signs nothing");
+    assert!(state.signer(&second.authentication).is_none(), "only the signature key signs");
+}
+
+#[test]
+fn liveness_follows_the_times_of_the_entries() {
+    let mut author = account();
+    let added = author.time;
+    author.time = added.plus(100);
+    author.revoke(1, 0);
+    let state = verify(&author.ders()).unwrap();
+    let record = state.credential(&author.holders[0].keys.id).unwrap();
+    assert!(!record.was_live_at(added.minus(1)));
+    assert!(record.was_live_at(added));
+    assert!(record.was_live_at(added.plus(99)));
+    assert!(!record.was_live_at(added.plus(100)));
+}
+
+#[test]
+fn the_genesis_has_its_own_rules() {
+    let genesis = |edit: &dyn Fn(&mut EntryBody)| {
+        let mut author = Author::blank(1);
+        let holder = author.new_holder(CredentialKind::LifeKey);
+        let mut body =
+            EntryBody::genesis(author.uid, ParticipantKind::Patient, holder.keys.clone(), author.time);
+        edit(&mut body);
+        let entry = sign(body, &holder.key, None);
+        verify(&[entry.to_der()]).unwrap_err().fault
+    };
+    assert_eq!(genesis(&|_| ()), LogFault::Incomplete, "good so far, but no root credential");
+    assert_eq!(genesis(&|body| body.index = 1), LogFault::WrongIndex);
+    assert_eq!(genesis(&|body| body.previous = EntryHash([1; 32])), LogFault::BrokenChain);
+    assert_eq!(
+        genesis(&|body| if let Change::Genesis { credential, .. } = &mut body.change {
+            credential.kind = CredentialKind::AccessToken;
+        }),
+        LogFault::NotPermanent
+    );
+    assert_eq!(
+        genesis(&|body| if let Change::Genesis { credential, .. } = &mut body.change {
+            credential.signature = SpkiHash([9; 32]);
+        }),
+        LogFault::NotLive
+    );
+    assert_eq!(
+        genesis(&|body| if let Change::Genesis { credential, .. } = &mut body.change {
+            credential.encryption = credential.authentication;
+        }),
+        LogFault::DuplicateKey
+    );
+    assert_eq!(
+        genesis(&|body| body.change = Change::NewRoot { generation: 1, spki_hash: SpkiHash([1; 32]) }),
+        LogFault::Genesis
+    );
+}
+
+#[test]
+fn a_genesis_with_a_proof_of_possession_is_refused() {
+    let mut author = Author::blank(1);
+    let holder = author.new_holder(CredentialKind::LifeKey);
+    let body = EntryBody::genesis(author.uid, ParticipantKind::Patient, holder.keys.clone(), author.time);
+    let entry = sign(body, &holder.key, Some(&holder.key));
+    assert_eq!(verify(&[entry.to_der()]).unwrap_err().fault, LogFault::Possession);
+}
+
+#[test]
+fn a_genesis_signed_by_another_message_is_refused() {
+    let mut author = Author::blank(1);
+    let holder = author.new_holder(CredentialKind::LifeKey);
+    let body = EntryBody::genesis(author.uid, ParticipantKind::Patient, holder.keys.clone(), author.time);
+    let signature = holder.key.sign(&body.possession_input().unwrap()).unwrap();
+    let entry = Entry::assemble(body, holder.key.public_key(), signature, None).unwrap();
+    assert_eq!(verify(&[entry.to_der()]).unwrap_err().fault, LogFault::BadSignature);
+}
+
+#[test]
+fn entry_1_is_the_first_root_credential() {
+    let mut author = Author::registered(1);
+    author.entries.truncate(1);
+    author.add(0, CredentialKind::SmartCard);
+    assert_eq!(verify(&author.ders()), Err(LogError { index: 1, fault: LogFault::Incomplete }));
+    author.entries.truncate(1);
+    author.revoke(0, 0);
+    assert_eq!(verify(&author.ders()), Err(LogError { index: 1, fault: LogFault::Incomplete }));
+    let none: [&[u8]; 0] = [];
+    assert_eq!(verify(&none), Err(LogError { index: 0, fault: LogFault::Incomplete }));
+}
+
+#[test]
+fn place_chain_user_and_time_must_fit() {
+    let mut author = account();
+    let change = new_root(&mut author);
+    let fault = |edit: &dyn Fn(&mut EntryBody)| {
+        let mut body = next(&author, change.clone());
+        edit(&mut body);
+        fault_of(&author, &sign(body, &author.holders[0].key, None))
+    };
+    assert_eq!(fault(&|body| body.index += 1), LogFault::WrongIndex);
+    assert_eq!(fault(&|body| body.index -= 1), LogFault::WrongIndex);
+    assert_eq!(fault(&|body| body.previous = EntryHash::ZERO), LogFault::BrokenChain);
+    assert_eq!(fault(&|body| body.uid = Uid::from_random([7; 16])), LogFault::WrongUser);
+    assert_eq!(fault(&|body| body.time = body.time.minus(1)), LogFault::TimeRunsBackwards);
+}
+
+#[test]
+fn only_live_permanent_credentials_sign() {
+    let mut author = account();
+    author.add(0, CredentialKind::SuperPin);
+    author.revoke(0, 3);
+    let stranger = PrivateKey::generate_p256().unwrap();
+    let change = new_root(&mut author);
+    let by = |key: &PrivateKey| fault_of(&author, &sign(next(&author, change.clone()), key, None));
+    assert_eq!(by(&stranger), LogFault::NotLive);
+    assert_eq!(by(&author.holders[3].key), LogFault::NotLive, "revoked");
+    assert_eq!(by(&author.holders[2].key), LogFault::NotPermanent, "an access token");
+
+    let body = next(&author, change);
+    let signature = stranger.sign(&body.signing_input().unwrap()).unwrap();
+    let forged = Entry::assemble(body, author.holders[0].key.public_key(), signature, None).unwrap();
+    assert_eq!(fault_of(&author, &forged), LogFault::BadSignature);
+}
+
+#[test]
+fn an_added_credential_proves_possession_and_does_not_sign_itself_in() {
+    let mut author = account();
+    let holder = author.new_holder(CredentialKind::LifeKey);
+    let (first, other) = (&author.holders[0].key, &author.holders[1].key);
+    let body = next(&author, Change::AddCredential(holder.keys.clone()));
+    let entry = |signer, possession| sign(body.clone(), signer, possession);
+    assert_eq!(fault_of(&author, &entry(first, None)), LogFault::Possession);
+    assert_eq!(fault_of(&author, &entry(first, Some(other))), LogFault::Possession);
+    assert_eq!(fault_of(&author, &entry(&holder.key, Some(&holder.key))), LogFault::NotLive);
+
+    let mut forged = sign(body.clone(), first, Some(&holder.key)).possession().unwrap().clone();
+    forged.signature = holder.key.sign(&body.signing_input().unwrap()).unwrap();
+    let signature = first.sign(&body.signing_input().unwrap()).unwrap();
+    let forged = Entry::assemble(body, first.public_key(), signature, Some(forged)).unwrap();
+    assert_eq!(fault_of(&author, &forged), LogFault::BadSignature);
+
+    let change = new_root(&mut author);
+    let proof_too_many = sign(next(&author, change), &author.holders[0].key, Some(&holder.key));
+    assert_eq!(fault_of(&author, &proof_too_many), LogFault::Possession);
+}
+
+#[test]
+fn ids_and_keys_never_come_twice() {
+    let mut author = account();
+    author.add(0, CredentialKind::SuperPin);
+    author.revoke(0, 3);
+    let old = author.holders[3].keys.clone();
+    let root = verify(&author.ders()).unwrap().current_root().spki_hash;
+    let holder = author.new_holder(CredentialKind::LifeKey);
+    let fault = |edit: &dyn Fn(&mut life_pki::account_log::CredentialKeys)| {
+        let mut keys = holder.keys.clone();
+        edit(&mut keys);
+        let body = next(&author, Change::AddCredential(keys));
+        fault_of(&author, &sign(body, &author.holders[0].key, Some(&holder.key)))
+    };
+    assert_eq!(fault(&|keys| keys.id = old.id), LogFault::DuplicateCredential);
+    assert_eq!(fault(&|keys| keys.authentication = old.authentication), LogFault::DuplicateKey);
+    assert_eq!(fault(&|keys| keys.encryption = old.authentication), LogFault::DuplicateKey);
+    assert_eq!(fault(&|keys| keys.encryption = root), LogFault::DuplicateKey);
+    assert_eq!(fault(&|keys| keys.encryption = keys.signature), LogFault::DuplicateKey);
+
+    for spki_hash in [root, old.encryption, author.holders[0].keys.signature] {
+        let change = Change::NewRoot { generation: author.generation + 1, spki_hash };
+        let entry = sign(next(&author, change), &author.holders[0].key, None);
+        assert_eq!(fault_of(&author, &entry), LogFault::DuplicateKey);
+    }
+}
+
+#[test]
+fn generations_count_by_one() {
+    let mut author = account();
+    for generation in [0, 1, 3, u32::MAX] {
+        let change = Change::NewRoot { generation, spki_hash: author.fresh_hash() };
+        let entry = sign(next(&author, change), &author.holders[0].key, None);
+        assert_eq!(fault_of(&author, &entry), LogFault::WrongGeneration, "{generation}");
+    }
+}
+
+#[test]
+fn the_last_permanent_credential_stays() {
+    let mut author = account();
+    author.revoke(0, 1);
+    let entry = |target: usize| {
+        let change = Change::RevokeCredential(author.holders[target].keys.id);
+        sign(next(&author, change), &author.holders[0].key, None)
+    };
+    assert_eq!(fault_of(&author, &entry(0)), LogFault::LastCredential, "only an access token would be left");
+    assert_eq!(fault_of(&author, &entry(1)), LogFault::UnknownCredential, "revoked before");
+    let stranger = author.new_holder(CredentialKind::LifeKey).keys.id;
+    let entry = sign(next(&author, Change::RevokeCredential(stranger)), &author.holders[0].key, None);
+    assert_eq!(fault_of(&author, &entry), LogFault::UnknownCredential);
+}
+
+#[test]
+fn a_second_genesis_is_refused() {
+    let mut author = account();
+    let holder = author.new_holder(CredentialKind::LifeKey);
+    let change = Change::Genesis { kind: ParticipantKind::Institution, credential: holder.keys };
+    let entry = sign(next(&author, change), &author.holders[0].key, None);
+    assert_eq!(fault_of(&author, &entry), LogFault::Genesis);
+}
+
+#[test]
+fn sizes_are_capped() {
+    let author = account();
+    let mut entries = author.ders();
+    entries.push(vec![0x30; MAX_ENTRY_SIZE + 1]);
+    assert_eq!(verify(&entries).unwrap_err().fault, LogFault::Entry(EntryError::TooLong));
+    let many = vec![author.ders()[0].clone(); MAX_ENTRIES + 1];
+    assert_eq!(verify(&many), Err(LogError { index: MAX_ENTRIES, fault: LogFault::TooLong }));
+
+    let body = next(&author, Change::RevokeCredential(author.holders[1].keys.id));
+    let long = Entry::assemble(body, author.holders[0].key.public_key(), vec![0; MAX_ENTRY_SIZE], None);
+    assert_eq!(long, Err(EntryError::TooLong));
+}
+
+#[test]
+fn rsa_4096_entries_fit() {
+    let mut author = account();
+    let mut holder = author.new_holder(CredentialKind::SmartCard);
+    holder.key = PrivateKey::generate_rsa(4096).unwrap();
+    holder.keys.signature = holder.key.public_key().hash();
+    let body = next(&author, Change::AddCredential(holder.keys.clone()));
+    let entry = sign(body, &author.holders[0].key, Some(&holder.key));
+    author.entries.push(entry);
+    author.holders.push(holder);
+    author.rotate(3);
+    assert!(verify(&author.ders()).is_ok());
+}
+
+#[test]
+fn a_log_of_another_user_is_refused() {
+    let author = account();
+    assert!(verify_for(author.uid, &author.ders()).is_ok());
+    let fault = verify_for(Uid::from_random([9; 16]), &author.ders()).unwrap_err().fault;
+    assert_eq!(fault, LogFault::WrongUser);
+}
+
+#[test]
+fn a_pin_tells_extension_fork_rollback_and_reset_apart() {
+    let mut author = account();
+    let pin = Pin::from_state(&verify(&author.ders()).unwrap());
+    assert_eq!(Pin::from_der(&pin.to_der().unwrap()), Ok(pin.clone()));
+
+    let (_, same) = pin.extend(&author.ders()).unwrap();
+    assert_eq!(same, pin);
+
+    let mut fork = author.ders();
+    let body = EntryBody::after(
+        &author.entries[2],
+        author.time,
+        Change::RevokeCredential(author.holders[0].keys.id),
+    );
+    fork[3] = sign(body, &author.holders[1].key, None).to_der().to_vec();
+    assert_eq!(pin.extend(&fork), Err(PinError::Forked));
+
+    assert_eq!(pin.extend(&author.ders()[..3]), Err(PinError::RolledBack));
+    let reset = Author::registered(1);
+    assert_eq!(reset.uid, author.uid);
+    assert_eq!(pin.extend(&reset.ders()), Err(PinError::IdentityChanged));
+    let foreign = Author::registered(2);
+    assert!(matches!(
+        pin.extend(&foreign.ders()),
+        Err(PinError::Invalid(LogError { fault: LogFault::WrongUser, .. }))
+    ));
+
+    author.rotate(0);
+    let (state, extended) = pin.extend(&author.ders()).unwrap();
+    assert_eq!(extended, Pin::from_state(&state));
+    assert_eq!((extended.length(), extended.generation()), (5, 2));
+    let mut broken = author.ders();
+    broken[4][20] ^= 1;
+    assert!(matches!(pin.extend(&broken), Err(PinError::Invalid(LogError { index: 4, .. }))));
+}
+
+#[test]
+fn an_implausible_pin_is_refused() {
+    let author = account();
+    let der = Pin::from_state(&verify(&author.ders()).unwrap()).to_der().unwrap();
+    let tail = der.len() - 6;
+    assert_eq!(der[tail..], [2, 1, 4, 2, 1, 1], "length 4, generation 1");
+    for (at, value) in [(2, 1), (2, 0), (5, 0), (5, 4), (5, 0xff)] {
+        let mut bad = der.clone();
+        bad[tail + at] = value;
+        assert!(Pin::from_der(&bad).is_err(), "{at} {value}");
+    }
+}
