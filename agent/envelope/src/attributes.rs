@@ -1,29 +1,8 @@
 //! The signed attributes: what a signature key really signs (RFC 5652 §5.3, FORMATS §4).
 
-use life_pki::PublicKey;
 use life_pki::time::Timestamp;
 
-use crate::{DocumentContext, Error};
-
-/// The two signature algorithms of the suite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SignatureAlgorithm {
-    /// RSASSA-PSS with SHA-256, MGF1-SHA-256 and a salt of 32 bytes.
-    RsaPss,
-    /// ECDSA on P-256 with SHA-256.
-    EcdsaP256,
-}
-
-impl SignatureAlgorithm {
-    /// The algorithm a key signs with.
-    #[must_use]
-    pub fn of(key: &PublicKey) -> Self {
-        match key.algorithm() {
-            life_pki::key::KeyAlgorithm::Rsa { .. } => Self::RsaPss,
-            life_pki::key::KeyAlgorithm::P256 => Self::EcdsaP256,
-        }
-    }
-}
+use crate::{DocumentContext, Error, SignatureAlgorithm};
 
 /// A complete and well-formed set of the six mandatory signed attributes, and no other.
 ///

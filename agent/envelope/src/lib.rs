@@ -31,7 +31,8 @@ pub mod sharing;
 pub mod signature;
 pub mod stream;
 
-pub use attributes::{SignatureAlgorithm, SignedAttributes};
+pub use algorithm::SignatureAlgorithm;
+pub use attributes::SignedAttributes;
 pub use content_key::ContentKey;
 pub use context::{DocumentContext, DocumentId, ListedRecipient, Purpose};
 pub use envelope::Envelope;

@@ -22,3 +22,11 @@ pub const MAX_ATTRIBUTES: usize = 32;
 pub const MAX_DEPTH: usize = 32;
 /// BER elements in one message: enough for 16 MiB in strings of 1000 bytes, as Bouncy Castle writes them.
 pub const MAX_ELEMENTS: usize = 1 << 16;
+/// One RecipientInfo on its own.
+pub const MAX_RECIPIENT_INFO: usize = 16 << 10;
+/// An issuer's Name.
+pub const MAX_NAME: usize = 4 << 10;
+/// A key identifier or serial number.
+pub const MAX_KEY_ID: usize = 64;
+/// One certificate.
+pub const MAX_CERTIFICATE: usize = 16 << 10;

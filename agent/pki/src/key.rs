@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use aws_lc_rs::agreement;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use der::{Decode, Encode};
+use life_sys::secret::SecretBytes;
 use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::traits::PublicKeyParts;
 use spki::SubjectPublicKeyInfoRef;
@@ -108,9 +111,9 @@ impl PublicKey {
                 if curve != P256 || bits.len() != 65 || bits[0] != 4 {
                     return Err(KeyError::Unsupported);
                 }
-                aws_lc_rs::agreement::UnparsedPublicKey::new(&aws_lc_rs::agreement::ECDH_P256, bits)
+                agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, bits)
                     .try_into()
-                    .map(|_: aws_lc_rs::agreement::ParsedPublicKey| KeyAlgorithm::P256)
+                    .map(|_: agreement::ParsedPublicKey| KeyAlgorithm::P256)
                     .map_err(|_| KeyError::Malformed)?
             }
             _ => return Err(KeyError::Unsupported),
@@ -156,6 +159,40 @@ impl PublicKey {
             }
         }
         .map_err(|_| KeyError::BadSignature)
+    }
+
+    /// Encrypts with RSAES-OAEP, SHA-256, MGF1-SHA-256 and an empty label (RFC 8017 §7.1.1).
+    ///
+    /// # Errors
+    /// [`KeyError::Operation`] for a key that is not RSA, for more bytes than fit, and when AWS-LC fails.
+    pub fn oaep_encrypt(&self, plaintext: &[u8]) -> Result<Vec<u8>, KeyError> {
+        if self.algorithm == KeyAlgorithm::P256 {
+            return Err(KeyError::Operation);
+        }
+        let key = PublicEncryptingKey::from_der(&self.spki).map_err(|_| KeyError::Operation)?;
+        let key = OaepPublicEncryptingKey::new(key).map_err(|_| KeyError::Operation)?;
+        let mut ciphertext = vec![0; key.ciphertext_size()];
+        key.encrypt(&OAEP_SHA256_MGF1SHA256, plaintext, &mut ciphertext, None)
+            .map_err(|_| KeyError::Operation)?;
+        Ok(ciphertext)
+    }
+
+    /// Draws an ephemeral P-256 key and agrees with this one by ECDH: gives the ephemeral key's uncompressed point and
+    /// the shared secret (the x-coordinate, 32 bytes).
+    ///
+    /// # Errors
+    /// [`KeyError::Operation`] for a key that is not P-256, and when AWS-LC fails.
+    pub fn agree_ephemeral(&self) -> Result<(Vec<u8>, SecretBytes), KeyError> {
+        if self.algorithm != KeyAlgorithm::P256 {
+            return Err(KeyError::Operation);
+        }
+        let ephemeral =
+            agreement::PrivateKey::generate(&agreement::ECDH_P256).map_err(|_| KeyError::Operation)?;
+        let point = ephemeral.compute_public_key().map_err(|_| KeyError::Operation)?;
+        let peer = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, &self.bits);
+        agreement::agree(&ephemeral, peer, KeyError::Operation, |shared| {
+            Ok((point.as_ref().to_vec(), SecretBytes::new(shared.to_vec())))
+        })
     }
 }
 
