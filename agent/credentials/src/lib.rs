@@ -1,1 +1,16 @@
-//! Working credentials: one module a kind.
+//! Working credentials: one module a kind, and the root credential they open.
+//!
+//! What is read here comes from outside: files and seals are hostile until they have proved otherwise. Nothing here
+//! does I/O or asks for the time; the vault passes bytes, passphrases and the time in.
+
+mod error;
+mod export;
+pub mod fuzz;
+mod pfx;
+mod root;
+mod software_certificate;
+
+pub use error::{CredentialError, RootError};
+pub use export::{ExportSlot, export};
+pub use root::{RootCredential, seal};
+pub use software_certificate::{MAX_FILE, SoftwareCertificate, WORKING_SLOTS};

@@ -1,0 +1,123 @@
+//! A throwaway certification authority that issues certificates of our profiles.
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+
+use life_pki::certificate::Certificate;
+use life_pki::key::KeyAlgorithm;
+use life_pki::profile::SlotProfile;
+use life_pki::{KeySlot, PrivateKey, PublicKey, Timestamp, Uid};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm, date_time_ymd,
+};
+
+pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
+pub const BOB: &str = "b0b00000-0000-4000-8000-000000000002";
+
+pub fn uid(text: &str) -> Uid {
+    text.parse().unwrap()
+}
+
+/// 2026-06-01, within the validity of [`Authority::issue`].
+pub fn now() -> Timestamp {
+    "2026-06-01T00:00:00Z".parse().unwrap()
+}
+
+/// A user root that issues directly.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    der: Vec<u8>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(&[(DnType::CommonName, "Throwaway root")]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        Self { issuer: Issuer::new(params, key), der }
+    }
+
+    pub fn der(&self) -> Vec<u8> {
+        self.der.clone()
+    }
+
+    /// A certificate that is valid in the years 2026 and 2027.
+    pub fn issue(&self, uid: Uid, slot: KeySlot, key: &PublicKey) -> Certificate {
+        self.issue_for_years(uid, slot, key, 2026, 2028)
+    }
+
+    pub fn issue_for_years(
+        &self,
+        uid: Uid,
+        slot: KeySlot,
+        key: &PublicKey,
+        from: i32,
+        to: i32,
+    ) -> Certificate {
+        let profile = SlotProfile::of(slot);
+        let urn = uid.urn();
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(&[(DnType::CommonName, profile.common_name)]);
+        params.distinguished_name.push(
+            DnType::CustomDnType(vec![2, 5, 4, 5]),
+            DnValue::PrintableString(urn.clone().try_into().unwrap()),
+        );
+        params.subject_alt_names = vec![SanType::URI(urn.try_into().unwrap())];
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key.hash().0.to_vec());
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![match (slot, key.algorithm()) {
+            (KeySlot::Authentication | KeySlot::Signature, _) => KeyUsagePurpose::DigitalSignature,
+            (_, KeyAlgorithm::P256) => KeyUsagePurpose::KeyAgreement,
+            (_, KeyAlgorithm::Rsa { .. }) => KeyUsagePurpose::KeyEncipherment,
+        }];
+        params.extended_key_usages = vec![match slot {
+            KeySlot::Authentication => ExtendedKeyUsagePurpose::ClientAuth,
+            _ => ExtendedKeyUsagePurpose::EmailProtection,
+        }];
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(to, 1, 1);
+        let der = params.signed_by(&Subject(key), &self.issuer).unwrap().der().to_vec();
+        Certificate::from_der(&der).unwrap()
+    }
+}
+
+struct Subject<'a>(&'a PublicKey);
+
+impl PublicKeyData for Subject<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.bits()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self.0.algorithm() {
+            KeyAlgorithm::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            KeyAlgorithm::Rsa { .. } => &rcgen::PKCS_RSA_SHA256,
+        }
+    }
+}
+
+fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    parts.iter().for_each(|(kind, text)| name.push(kind.clone(), *text));
+    name
+}
+
+/// What keys to make.
+#[derive(Clone, Copy)]
+pub enum Keys {
+    P256,
+    Rsa2048,
+}
+
+impl Keys {
+    pub fn generate(self) -> PrivateKey {
+        match self {
+            Self::P256 => PrivateKey::generate_p256().unwrap(),
+            Self::Rsa2048 => PrivateKey::generate_rsa(2048).unwrap(),
+        }
+    }
+}
