@@ -3,3 +3,5 @@
 
 pub mod author;
 pub mod authority;
+pub mod openssl;
+pub mod vectors;
