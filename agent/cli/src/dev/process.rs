@@ -1,0 +1,201 @@
+//! Processes that outlive this program, known by process id and start time, since ids are used again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+
+/// How long a process may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How long a process may take to end by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A process that was started, perhaps by an earlier run of this program.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Process {
+    /// What it is.
+    pub name: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started, in clock ticks since the machine did (proc_pid_stat(5), field 22).
+    start_time: u64,
+    /// Which run of the machine that counts from.
+    boot_id: String,
+}
+
+/// A process this program started.
+pub struct Started {
+    /// How it is known from now on.
+    pub process: Process,
+    child: Child,
+    out: PathBuf,
+    log: PathBuf,
+}
+
+/// Starts a process in a process group of its own, so that Ctrl-C reaches only this program. What it prints goes to
+/// files.
+pub fn spawn(name: &str, mut command: Command, logs: &Path) -> Result<Started, Error> {
+    let (out, log) = (logs.join(format!("{name}.out")), logs.join(format!("{name}.log")));
+    command.stdin(Stdio::null()).stdout(private_file(&out)?).stderr(private_file(&log)?).process_group(0);
+    let failed = |error: io::Error| Error::Dev(format!("{name} does not start: {error}"));
+    let child = command.spawn().map_err(failed)?;
+    let pid = child.id();
+    let start_time = start_time(pid).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let process = Process { name: name.to_owned(), pid, start_time, boot_id: boot_id() };
+    Ok(Started { process, child, out, log })
+}
+
+fn private_file(path: &Path) -> Result<File, Error> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map_err(|error| Error::create(path, error))
+}
+
+impl Started {
+    /// Waits until `ready` finds what it looks for, while the process lives.
+    pub async fn wait_until<T>(&mut self, ready: impl AsyncFn(&Path) -> Option<T>) -> Result<T, Error> {
+        let end = Instant::now() + START;
+        loop {
+            if let Some(found) = ready(&self.out).await {
+                return Ok(found);
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(self.failure(&format!("ended with {status}")));
+            }
+            if Instant::now() > end {
+                return Err(self.failure("is not ready after 30 seconds"));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Whether the process has ended, and how.
+    pub fn ended(&mut self) -> Option<Error> {
+        let status = self.child.try_wait().ok()??;
+        Some(self.failure(&format!("ended with {status}")))
+    }
+
+    fn failure(&self, what: &str) -> Error {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().rev().take(5).collect();
+        let tail: String = lines.iter().rev().map(|line| format!("\n  {line}")).collect();
+        Error::Dev(format!("{} {what}; its log ends:{tail}", self.process.name))
+    }
+}
+
+impl Process {
+    /// Asks the process to end, waits, and kills it when it does not. Does nothing when it has ended already, or when
+    /// its id is another process's by now.
+    pub fn end(&self) -> Result<(), Error> {
+        let failed = |error: io::Error| {
+            Error::Dev(format!("cannot end {} (process {}): {error}", self.name, self.pid))
+        };
+        let Some(handle) = self.handle().map_err(failed)? else {
+            return Ok(());
+        };
+        for (signal, patience) in [(Signal::TERM, PATIENCE), (Signal::KILL, PATIENCE)] {
+            match pidfd_send_signal(&handle, signal) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::SRCH) => return Ok(()),
+                Err(error) => return Err(failed(error.into())),
+            }
+            if has_ended(&handle, patience).map_err(failed)? {
+                return Ok(());
+            }
+        }
+        Err(failed(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&self) -> bool {
+        self.handle().is_ok_and(|handle| handle.is_some())
+    }
+
+    /// A handle that stays with this process, or nothing when it has ended.
+    fn handle(&self) -> io::Result<Option<OwnedFd>> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+        let handle = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(rustix::io::Errno::SRCH | rustix::io::Errno::INVAL) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // Compared after the handle is open: from here on the id cannot change hands.
+        let same = start_time(self.pid) == Some(self.start_time) && boot_id() == self.boot_id;
+        Ok(same.then_some(handle))
+    }
+}
+
+fn has_ended(handle: &OwnedFd, patience: Duration) -> io::Result<bool> {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout = Timespec { tv_sec: left.as_secs() as _, tv_nsec: left.subsec_nanos() as _ };
+        let mut waits = [PollFd::new(handle, PollFlags::IN)];
+        match poll(&mut waits, Some(&timeout)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => return Ok(true),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Field 22 of /proc/PID/stat; nothing for a process that is gone or a zombie.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name, in brackets, may hold anything, brackets too.
+    let mut fields = stat.get(stat.rfind(')')? + 1..)?.split_ascii_whitespace();
+    let state = fields.next()?;
+    if state == "Z" || state == "X" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> (Started, tempfile::TempDir) {
+        let logs = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        (spawn("sleeper", command, logs.path()).unwrap(), logs)
+    }
+
+    #[test]
+    fn a_process_is_ended_once() {
+        let (mut sleeper, _logs) = sleeper();
+        assert!(sleeper.process.is_alive());
+        sleeper.process.end().unwrap();
+        assert!(sleeper.ended().is_some());
+        assert!(!sleeper.process.is_alive());
+        sleeper.process.end().unwrap();
+    }
+
+    #[test]
+    fn a_process_with_another_start_time_is_left_alone() {
+        let (mut sleeper, _logs) = sleeper();
+        let other = Process { start_time: sleeper.process.start_time + 1, ..sleeper.process.clone() };
+        assert!(!other.is_alive());
+        other.end().unwrap();
+        let other = Process { boot_id: "another boot".into(), ..sleeper.process.clone() };
+        other.end().unwrap();
+        assert!(sleeper.ended().is_none());
+        sleeper.process.end().unwrap();
+        assert!(sleeper.ended().is_some());
+    }
+}

@@ -1,0 +1,265 @@
+//! The one error type of the command line: every fault has an exit code, a stable reason and a message that says what
+//! happened, why, and what to do.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::exit::Exit;
+use crate::reasons;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The agent refused, with its reason.
+    #[error("{}", .0.message)]
+    Agent(Box<Refusal>),
+    /// The reader of our output went away: nothing more is said.
+    #[error("the reader of the output went away")]
+    BrokenPipe,
+    /// An output could not be made.
+    #[error("cannot create {}: {source}", .path.display())]
+    CannotCreate { path: PathBuf, source: io::Error },
+    /// The environment or a file of ours is not as it must be.
+    #[error("{0}")]
+    Config(String),
+    /// Input that is damaged or does not verify.
+    #[error("{message}")]
+    Data { reason: &'static str, message: String },
+    /// The development set-up did not come up or go down.
+    #[error("{0}")]
+    Dev(String),
+    /// An output exists already.
+    #[error("{} exists already: it was left as it is; name another output, or replace it with --force", .0.display())]
+    Exists(PathBuf),
+    /// Somebody pressed Ctrl-C or ended the program.
+    #[error("interrupted; nothing was left half written")]
+    Interrupted,
+    /// An input cannot be opened.
+    #[error("cannot open {}: {source}", .path.display())]
+    NoInput { path: PathBuf, source: io::Error },
+    /// No agent answers.
+    #[error("no agent answers at {}: {why}", .socket.display())]
+    NotRunning { socket: PathBuf, why: String },
+    /// Reading failed.
+    #[error("cannot read {name}: {source}")]
+    Read { name: String, source: io::Error },
+    /// A part of this program failed that cannot fail.
+    #[error("internal fault: {0}")]
+    Software(String),
+    /// The command line asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// Writing failed.
+    #[error("cannot write {name}: {source}")]
+    Write { name: String, source: io::Error },
+}
+
+/// What the agent said when it refused.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The gRPC code.
+    pub code: Code,
+    /// The reason of `google.rpc.ErrorInfo`, or the name of the gRPC code where there is none.
+    pub reason: String,
+    /// The agent's message.
+    pub message: String,
+    /// What else the agent said.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Error {
+    /// An error of writing, told apart from a reader that went away.
+    pub fn write(name: impl Into<String>, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::BrokenPipe {
+            return Self::BrokenPipe;
+        }
+        Self::Write { name: name.into(), source }
+    }
+
+    /// An error of opening an input.
+    pub fn no_input(path: &Path, source: io::Error) -> Self {
+        Self::NoInput { path: path.to_owned(), source }
+    }
+
+    /// An error of making an output; one that exists already is told apart.
+    pub fn create(path: &Path, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            return Self::Exists(path.to_owned());
+        }
+        Self::CannotCreate { path: path.to_owned(), source }
+    }
+
+    /// Damaged or unverified input.
+    pub fn data(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Data { reason, message: message.into() }
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Agent(refusal) => refusal.exit(),
+            Self::BrokenPipe | Self::Read { .. } | Self::Write { .. } => Exit::Io,
+            Self::CannotCreate { .. } | Self::Exists(_) => Exit::CannotCreate,
+            Self::Config(_) => Exit::Config,
+            Self::Data { .. } => Exit::Data,
+            Self::Dev(_) | Self::NotRunning { .. } => Exit::Unavailable,
+            Self::Interrupted => Exit::Interrupted,
+            Self::NoInput { .. } => Exit::NoInput,
+            Self::Software(_) => Exit::Software,
+            Self::Usage(_) => Exit::Usage,
+        }
+    }
+
+    /// A stable word for scripts: the agent's reason, or one of ours.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Agent(refusal) => &refusal.reason,
+            Self::BrokenPipe => "OUTPUT_CLOSED",
+            Self::CannotCreate { .. } => "OUTPUT_REFUSED",
+            Self::Config(_) => "NOT_CONFIGURED",
+            Self::Data { reason, .. } => reason,
+            Self::Dev(_) => "DEV_FAILED",
+            Self::Exists(_) => "OUTPUT_EXISTS",
+            Self::Interrupted => "INTERRUPTED",
+            Self::NoInput { .. } => "INPUT_MISSING",
+            Self::NotRunning { .. } => "AGENT_UNAVAILABLE",
+            Self::Read { .. } => "READ_FAILED",
+            Self::Software(_) => "INTERNAL",
+            Self::Usage(_) => "USAGE",
+            Self::Write { .. } => "WRITE_FAILED",
+        }
+    }
+
+    /// What to do, where the message does not say it.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            Self::Agent(refusal) => refusal.advice(),
+            Self::NotRunning { .. } => Some(
+                "start one with: life-agentd (or point LIFE_AGENT_SOCKET or --socket at the one that runs)"
+                    .into(),
+            ),
+            Self::Usage(_) => Some("more in: life help".into()),
+            _ => None,
+        }
+    }
+
+    /// What else the agent said.
+    pub fn metadata(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Agent(refusal) if !refusal.metadata.is_empty() => Some(&refusal.metadata),
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    fn exit(&self) -> Exit {
+        reasons::exit(&self.reason).unwrap_or(match self.code {
+            Code::Cancelled | Code::DeadlineExceeded | Code::Aborted | Code::ResourceExhausted => {
+                Exit::Temporary
+            }
+            Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
+            Code::NotFound => Exit::NoInput,
+            Code::PermissionDenied | Code::Unauthenticated | Code::FailedPrecondition => Exit::NoPermission,
+            Code::DataLoss => Exit::Data,
+            Code::Unavailable | Code::Unimplemented => Exit::Unavailable,
+            _ => Exit::Software,
+        })
+    }
+
+    fn advice(&self) -> Option<String> {
+        if self.reason == "REGISTRATION_PENDING"
+            && let Some(registration) = self.metadata.get("registration")
+        {
+            return Some(format!(
+                "once a registrar has approved it, run the same command with --resume {registration}"
+            ));
+        }
+        if self.code == Code::Unimplemented {
+            return Some("the agent is older than this program: install both from one release".into());
+        }
+        reasons::advice(&self.reason).map(str::to_owned)
+    }
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        let info = status.get_details_error_info();
+        let (reason, metadata) = match info {
+            Some(info) => (info.reason, info.metadata.into_iter().collect()),
+            None => (code_name(status.code()).to_owned(), BTreeMap::new()),
+        };
+        let message = match status.message() {
+            "" => status.code().description().to_owned(),
+            text => text.to_owned(),
+        };
+        Self::Agent(Box::new(Refusal { code: status.code(), reason, message, metadata }))
+    }
+}
+
+/// The canonical name of a gRPC code, for a status without a reason.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    #[test]
+    fn reasons_decide_over_codes() {
+        let details = ErrorDetails::with_error_info(
+            "CREDENTIAL_LOCKED",
+            "agent.life.v1",
+            [("user".into(), "users/x".into())],
+        );
+        let error = Error::from(Status::with_error_details(Code::FailedPrecondition, "locked", details));
+        assert_eq!(error.exit(), Exit::NoPermission);
+        assert_eq!(error.reason(), "CREDENTIAL_LOCKED");
+        assert!(error.advice().is_some_and(|text| text.contains("life unlock")));
+        assert_eq!(error.metadata().map(|map| map["user"].as_str()), Some("users/x"));
+    }
+
+    #[test]
+    fn a_status_without_reason_keeps_its_code() {
+        let error = Error::from(Status::unavailable(""));
+        assert_eq!((error.exit(), error.reason()), (Exit::Unavailable, "UNAVAILABLE"));
+        assert!(!error.to_string().is_empty());
+    }
+
+    #[test]
+    fn pending_registration_names_itself() {
+        let details = ErrorDetails::with_error_info(
+            "REGISTRATION_PENDING",
+            "agent.life.v1",
+            [("registration".into(), "r-7".into())],
+        );
+        let error = Error::from(Status::with_error_details(Code::FailedPrecondition, "pending", details));
+        assert_eq!(error.exit(), Exit::Temporary);
+        assert!(error.advice().is_some_and(|text| text.contains("--resume r-7")));
+    }
+}

@@ -1,0 +1,202 @@
+//! `life register`: a new user.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use life_proto::v1;
+use life_proto::v1::new_software_certificate::KeyAlgorithm;
+use life_sys::secret::SecretBytes;
+use serde::Serialize;
+
+use super::content::stdout_of;
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::error::Error;
+use crate::files::{Content, Existing, Place, Target};
+use crate::names::bare;
+use crate::output::{Report, time_or_none, word};
+use crate::passphrase::Source;
+
+/// Registers a new user with a software certificate.
+///
+/// The keys are made in the agent's vault; what comes back is a software certificate, a PKCS#12 file, which is the
+/// only way to unlock the account: keep it well.
+///
+/// An institution or professional may have to be approved first: the command then fails with 75 and names the
+/// registration with which to go on.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+JSON: {\"uid\",\"user\",\"kind\",\"fingerprint\",\"generation\",\"create_time\",\"software_certificate\"}")]
+pub struct Arguments {
+    /// The platform's origin, such as https://life.example:8443; the agent's own when it is bound to one
+    #[arg(long, value_name = "URL", requires = "ca_fingerprint")]
+    platform: Option<String>,
+    /// SHA-256 of the platform's trust bundle, 64 hexadecimal digits
+    #[arg(long, value_name = "HEX", requires = "platform")]
+    ca_fingerprint: Option<String>,
+    /// Who registers
+    #[arg(long)]
+    kind: Kind,
+    /// Where to write the software certificate [default: UID.p12]
+    #[arg(short, long, value_name = "FILE.p12", alias = "output")]
+    out: Option<PathBuf>,
+    /// Replace the file if it exists
+    #[arg(short, long, requires = "out")]
+    force: bool,
+    /// Read the passphrase that will protect the file from a file; at least 12 bytes
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from an inherited descriptor
+    #[arg(long, value_name = "N")]
+    passphrase_fd: Option<u32>,
+    /// The algorithm of the working keys
+    #[arg(long, default_value = "rsa-3072")]
+    key_algorithm: Algorithm,
+    /// Go on with a registration that had to be approved
+    #[arg(long, value_name = "REGISTRATION")]
+    resume: Option<String>,
+}
+
+/// Who registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A patient
+    Patient,
+    /// A practice, hospital, laboratory or other institution
+    Institution,
+    /// A physician, pharmacist or other health care professional
+    #[value(alias = "health-care-professional")]
+    Professional,
+}
+
+impl Kind {
+    /// How it is called on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Institution => "institution",
+            Self::Professional => "professional",
+        }
+    }
+}
+
+/// The algorithm of the working keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Algorithm {
+    /// RSA with 3072 bits
+    #[value(name = "rsa-3072")]
+    Rsa3072,
+    /// NIST P-256
+    #[value(name = "p-256", alias = "p256")]
+    P256,
+}
+
+#[derive(Serialize)]
+struct Registered {
+    uid: String,
+    user: String,
+    kind: String,
+    fingerprint: String,
+    generation: u32,
+    create_time: Option<String>,
+    software_certificate: String,
+}
+
+/// Runs the verb.
+pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
+    let connection = context.connect().await?;
+    let overwrite = if arguments.force { Existing::Replace } else { Existing::Keep };
+    // The output is opened first: there is no second copy of the certificate.
+    let mut opened = match arguments.out.clone().map(Place::named) {
+        Some(place) => Some((Target::open(&place, overwrite, Content::Private)?, place)),
+        None => {
+            drop(Target::open(&default_place("probe"), Existing::Replace, Content::Private)?);
+            None
+        }
+    };
+    let source = Source::new(arguments.passphrase_file, arguments.passphrase_fd);
+    let passphrase = source.read_new("New passphrase, 12 bytes or more: ").await?;
+    let mut request = request(arguments.kind, &passphrase, arguments.key_algorithm.into());
+    drop(passphrase);
+    request.platform_origin = arguments.platform.unwrap_or_default();
+    request.ca_fingerprint = arguments.ca_fingerprint.unwrap_or_default();
+    request.registration = arguments.resume.unwrap_or_default();
+
+    let (user, pkcs12) = register(&connection, request).await?;
+    let (mut target, place) = match opened.take() {
+        Some(opened) => opened,
+        None => {
+            let place = default_place(&user.uid);
+            (Target::open(&place, Existing::Keep, Content::Private)?, place)
+        }
+    };
+    target.write(&pkcs12)?;
+    target.commit()?;
+    let report = Registered {
+        kind: word(user.kind().as_str_name(), "PARTICIPANT_KIND_"),
+        create_time: time_or_none(user.create_time),
+        generation: user.generation,
+        software_certificate: place.display(),
+        uid: user.uid,
+        user: user.name,
+        fingerprint: user.fingerprint,
+    };
+    context.output.done(&report, stdout_of(&place))
+}
+
+/// The request for a new user.
+pub fn request(kind: Kind, passphrase: &SecretBytes, algorithm: KeyAlgorithm) -> v1::RegisterUserRequest {
+    let certificate = v1::NewSoftwareCertificate {
+        // EXPOSE: into the request; the agent protects the new file with it.
+        passphrase: passphrase.expose().to_vec(),
+        key_algorithm: algorithm.into(),
+    };
+    v1::RegisterUserRequest {
+        kind: v1::ParticipantKind::from(kind).into(),
+        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(certificate)),
+        ..Default::default()
+    }
+}
+
+/// Registers; gives the user and the software certificate.
+pub async fn register(
+    connection: &Connection,
+    request: v1::RegisterUserRequest,
+) -> Result<(v1::User, Bytes), Error> {
+    let response = connection.accounts().register_user(request).await?.into_inner();
+    let user = response.user.ok_or_else(|| Error::Software("the agent named no user".into()))?;
+    Ok((user, response.pkcs12))
+}
+
+fn default_place(uid: &str) -> Place {
+    Place::Path(PathBuf::from(format!("{}.p12", bare(uid))))
+}
+
+impl From<Kind> for v1::ParticipantKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Patient => Self::Patient,
+            Kind::Institution => Self::Institution,
+            Kind::Professional => Self::HealthCareProfessional,
+        }
+    }
+}
+
+impl From<Algorithm> for KeyAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rsa3072 => Self::Rsa3072,
+            Algorithm::P256 => Self::P256,
+        }
+    }
+}
+
+impl Report for Registered {
+    fn text(&self) -> String {
+        format!(
+            "registered {} as {}\n  software certificate: {}\n  fingerprint: {}\n",
+            self.uid, self.kind, self.software_certificate, self.fingerprint
+        )
+    }
+}

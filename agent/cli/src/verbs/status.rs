@@ -1,0 +1,143 @@
+//! `life status`: how the agent is.
+
+use std::fmt::Write;
+
+use clap::Args;
+use life_proto::v1;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::names::bare;
+use crate::output::{Report, time_or_none, word};
+
+/// Says how the agent is: its processes, who is unlocked, the platform.
+///
+/// Exits with 69 when no agent answers.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+JSON: {\"version\",\"broker\":{\"pid\",\"start_time\"},\"vault\":{\"pid\",\"start_time\"} or null,\"vault_restarts\",
+  \"descriptor_socket\",\"identities\":[{\"user\",\"uid\",\"credential\",\"credential_kind\",\"state\",\"unlock_time\",\
+\"expire_time\",
+  \"generation\"}],\"platform\":{\"origin\",\"up\",\"check_time\",\"ca_fingerprint\"} or null}")]
+pub struct Arguments {}
+
+#[derive(Serialize)]
+struct Status {
+    version: String,
+    broker: Option<Process>,
+    vault: Option<Process>,
+    vault_restarts: u32,
+    descriptor_socket: String,
+    identities: Vec<Identity>,
+    platform: Option<Platform>,
+}
+
+#[derive(Serialize)]
+struct Process {
+    pid: u32,
+    start_time: Option<String>,
+}
+
+/// An unlocked user.
+#[derive(Serialize)]
+pub struct Identity {
+    user: String,
+    uid: String,
+    credential: String,
+    credential_kind: String,
+    state: String,
+    unlock_time: Option<String>,
+    expire_time: Option<String>,
+    generation: u32,
+}
+
+#[derive(Serialize)]
+struct Platform {
+    origin: String,
+    up: bool,
+    check_time: Option<String>,
+    ca_fingerprint: String,
+}
+
+/// Runs the verb.
+pub async fn run(_arguments: &Arguments, context: &Context) -> Result<(), Error> {
+    let mut agent = context.connect().await?.agent();
+    let status = agent.get_status(v1::GetStatusRequest {}).await?.into_inner();
+    context.output.answer(&Status::from(status))
+}
+
+impl From<v1::GetStatusResponse> for Status {
+    fn from(status: v1::GetStatusResponse) -> Self {
+        Self {
+            version: status.version,
+            broker: status.broker.map(Process::from),
+            vault: status.vault.map(Process::from),
+            vault_restarts: status.vault_restarts,
+            descriptor_socket: status.descriptor_socket,
+            identities: status.identities.into_iter().map(Identity::from).collect(),
+            platform: status.platform.map(|platform| Platform {
+                origin: platform.origin,
+                up: platform.up,
+                check_time: time_or_none(platform.check_time),
+                ca_fingerprint: platform.ca_fingerprint,
+            }),
+        }
+    }
+}
+
+impl From<v1::Process> for Process {
+    fn from(process: v1::Process) -> Self {
+        Self { pid: process.pid, start_time: time_or_none(process.start_time) }
+    }
+}
+
+impl From<v1::UnlockedIdentity> for Identity {
+    fn from(identity: v1::UnlockedIdentity) -> Self {
+        Self {
+            uid: bare(&identity.user).to_owned(),
+            credential_kind: word(identity.credential_kind().as_str_name(), "CREDENTIAL_KIND_"),
+            state: word(identity.state().as_str_name(), "UNLOCK_STATE_"),
+            user: identity.user,
+            credential: identity.credential,
+            unlock_time: time_or_none(identity.unlock_time),
+            expire_time: time_or_none(identity.expire_time),
+            generation: identity.generation,
+        }
+    }
+}
+
+impl Report for Identity {
+    fn text(&self) -> String {
+        let expiry = self.expire_time.as_deref().map(|time| format!(", expires {time}")).unwrap_or_default();
+        format!("{}: {} by {}{expiry}\n", self.uid, self.state, self.credential_kind)
+    }
+}
+
+impl Report for Status {
+    fn text(&self) -> String {
+        let mut text = format!("agent {}\n", self.version);
+        for (name, process) in [("broker", &self.broker), ("vault", &self.vault)] {
+            let _infallible = match process {
+                Some(process) => writeln!(text, "{name}: process {}", process.pid),
+                None => writeln!(text, "{name}: none"),
+            };
+        }
+        if self.vault_restarts > 0 {
+            let _infallible = writeln!(text, "vault restarts: {}", self.vault_restarts);
+        }
+        let _infallible = match &self.platform {
+            Some(platform) => {
+                writeln!(text, "platform: {} ({})", platform.origin, if platform.up { "up" } else { "down" })
+            }
+            None => writeln!(text, "platform: not configured"),
+        };
+        if self.identities.is_empty() {
+            text.push_str("unlocked: nobody\n");
+        } else {
+            text.push_str("unlocked:\n");
+            self.identities.iter().for_each(|identity| text.push_str(&format!("  {}", identity.text())));
+        }
+        text
+    }
+}
