@@ -144,11 +144,6 @@ pub(crate) fn aes256_wrap() -> Vec<u8> {
     asn1::algorithm(&oid::AES256_WRAP, None)
 }
 
-/// dhSinglePass-stdDH-sha256kdf-scheme over AES-256 key wrap (RFC 5753 §7.1.4).
-pub(crate) fn key_agreement() -> Vec<u8> {
-    asn1::algorithm(&oid::ECDH_SHA256KDF, Some(&aes256_wrap()))
-}
-
 /// Accepts the suite's key agreement only; gives the key-wrap AlgorithmIdentifier as it stands, because it is hashed
 /// into the key-encryption key.
 pub(crate) fn check_key_agreement<'a>(algorithm: &Algorithm<'a>) -> Result<&'a [u8], Error> {

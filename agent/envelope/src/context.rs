@@ -2,7 +2,12 @@
 
 use life_pki::{SpkiHash, Uid};
 
-use crate::Error;
+use crate::asn1::{self, Parser, SEQUENCE};
+use crate::limits::MAX_RECIPIENTS;
+use crate::{Error, SignatureFault};
+
+/// The format version of contexts and of every other structure of ours.
+pub(crate) const VERSION: u64 = 1;
 
 /// The 16 bytes that name a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,17 +64,57 @@ pub struct ListedRecipient {
     pub root_key: SpkiHash,
 }
 
+/// Sorts recipients and lists each once, as contexts and statements hold them.
+pub(crate) fn normalise(mut recipients: Vec<ListedRecipient>) -> Result<Vec<ListedRecipient>, Error> {
+    recipients.sort_unstable();
+    recipients.dedup();
+    if recipients.len() > MAX_RECIPIENTS { Err(Error::TooLarge) } else { Ok(recipients) }
+}
+
+pub(crate) fn write_recipients(recipients: &[ListedRecipient]) -> Vec<u8> {
+    let list: Vec<u8> = recipients
+        .iter()
+        .flat_map(|it| asn1::sequence(&[&asn1::octets(it.uid.as_bytes()), &asn1::octets(&it.root_key.0)]))
+        .collect();
+    asn1::sequence(&[&list])
+}
+
+/// Reads a list that must be strictly sorted: there is one spelling.
+pub(crate) fn read_recipients(mut list: Parser<'_>) -> Result<Vec<ListedRecipient>, Error> {
+    let mut recipients: Vec<ListedRecipient> = Vec::new();
+    while !list.is_empty() {
+        if recipients.len() >= MAX_RECIPIENTS {
+            return Err(Error::TooLarge);
+        }
+        let mut one = list.inside(SEQUENCE)?;
+        let uid = read_uid(&mut one)?;
+        let root_key = SpkiHash(one.octet_array()?);
+        one.finish()?;
+        let next = ListedRecipient { uid, root_key };
+        if recipients.last().is_some_and(|last| *last >= next) {
+            return Err(Error::Malformed);
+        }
+        recipients.push(next);
+    }
+    Ok(recipients)
+}
+
+pub(crate) fn read_uid(parser: &mut Parser<'_>) -> Result<Uid, Error> {
+    Uid::from_slice(parser.octets()?).map_err(|_| Error::Malformed)
+}
+
+/// Reads the version every structure of ours begins with.
+pub(crate) fn read_version(parser: &mut Parser<'_>) -> Result<(), Error> {
+    if parser.unsigned()? == VERSION { Ok(()) } else { Err(crate::Refusal::Version.into()) }
+}
+
 /// The signed attribute documentContext.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentContext {
-    /// What the signature is for.
-    pub purpose: Purpose,
-    /// Who signs.
-    pub sender: Uid,
-    /// The document.
-    pub document_id: DocumentId,
-    /// Its version, from 1.
-    pub document_version: u64,
+    purpose: Purpose,
+    sender: Uid,
+    document_id: DocumentId,
+    document_version: u64,
     recipients: Vec<ListedRecipient>,
 }
 
@@ -77,7 +122,8 @@ impl DocumentContext {
     /// Makes a context; recipients are sorted and listed once.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for more recipients than the limit.
+    /// [`Error::TooLarge`] for more recipients than the limit; [`Error::Signature`] for a detached signature with
+    /// recipients, and for a document, message or sharing statement without.
     pub fn new(
         purpose: Purpose,
         sender: Uid,
@@ -85,8 +131,41 @@ impl DocumentContext {
         document_version: u64,
         recipients: Vec<ListedRecipient>,
     ) -> Result<Self, Error> {
-        let _ = (purpose, sender, document_id, document_version, recipients);
-        Err(Error::Malformed)
+        let recipients = normalise(recipients)?;
+        Self { purpose, sender, document_id, document_version, recipients }.checked()
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        let ok = match self.purpose {
+            Purpose::Document | Purpose::Message | Purpose::Share => !self.recipients.is_empty(),
+            Purpose::Detached => self.recipients.is_empty(),
+            Purpose::Statement => true,
+        };
+        if ok { Ok(self) } else { Err(SignatureFault::Context.into()) }
+    }
+
+    /// What the signature is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// Who signs.
+    #[must_use]
+    pub fn sender(&self) -> Uid {
+        self.sender
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn document_id(&self) -> DocumentId {
+        self.document_id
+    }
+
+    /// Its version, from 1.
+    #[must_use]
+    pub fn document_version(&self) -> u64 {
+        self.document_version
     }
 
     /// The recipients, sorted by user and root key.
@@ -98,15 +177,69 @@ impl DocumentContext {
     /// The DER form.
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
-        Vec::new()
+        asn1::sequence(&[
+            &asn1::unsigned(VERSION),
+            &asn1::enumerated(self.purpose.number()),
+            &asn1::octets(self.sender.as_bytes()),
+            &asn1::octets(&self.document_id.0),
+            &asn1::unsigned(self.document_version),
+            &write_recipients(&self.recipients),
+        ])
     }
 
     /// Reads the DER form.
     ///
     /// # Errors
-    /// [`Error::Malformed`] also for recipients that are not strictly sorted; [`Error::TooLarge`].
+    /// [`Error::Malformed`] also for recipients that are not strictly sorted; [`Error::TooLarge`]; [`Error::Refused`]
+    /// for another version; [`Error::Signature`] as [`DocumentContext::new`].
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
-        let _ = der;
-        Err(Error::Malformed)
+        let mut parser = Parser::only(der, SEQUENCE)?;
+        read_version(&mut parser)?;
+        let purpose = Purpose::from_number(parser.enumerated()?).ok_or(SignatureFault::Context)?;
+        let sender = read_uid(&mut parser)?;
+        let document_id = DocumentId(parser.octet_array()?);
+        let document_version = parser.unsigned()?;
+        let recipients = read_recipients(parser.inside(SEQUENCE)?)?;
+        parser.finish()?;
+        Self { purpose, sender, document_id, document_version, recipients }.checked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(byte: u8) -> ListedRecipient {
+        ListedRecipient { uid: Uid::from_random([byte; 16]), root_key: SpkiHash([byte; 32]) }
+    }
+
+    fn context(purpose: Purpose, recipients: Vec<ListedRecipient>) -> Result<DocumentContext, Error> {
+        DocumentContext::new(purpose, Uid::from_random([9; 16]), DocumentId([8; 16]), 300, recipients)
+    }
+
+    #[test]
+    fn round_trips_sorted_and_once() {
+        let made = context(Purpose::Document, vec![listed(3), listed(1), listed(3)]).unwrap();
+        assert_eq!(made.recipients(), [listed(1), listed(3)]);
+        assert_eq!(DocumentContext::from_der(&made.to_der()), Ok(made));
+    }
+
+    #[test]
+    fn unsorted_lists_and_wrong_purposes_are_refused() {
+        let mut made = context(Purpose::Message, vec![listed(1), listed(3)]).unwrap();
+        made.recipients.reverse();
+        assert_eq!(DocumentContext::from_der(&made.to_der()), Err(Error::Malformed));
+        made.recipients = vec![listed(1), listed(1)];
+        assert_eq!(DocumentContext::from_der(&made.to_der()), Err(Error::Malformed));
+        let fault = Err(Error::Signature(SignatureFault::Context));
+        assert_eq!(context(Purpose::Detached, vec![listed(1)]), fault);
+        assert_eq!(context(Purpose::Document, vec![]), fault);
+        assert!(context(Purpose::Detached, vec![]).is_ok());
+        let many = (0..=512u16).map(|n| {
+            let mut it = listed(1);
+            it.root_key.0[..2].copy_from_slice(&n.to_be_bytes());
+            it
+        });
+        assert_eq!(context(Purpose::Share, many.collect()), Err(Error::TooLarge));
     }
 }

@@ -2,9 +2,15 @@
 
 use std::borrow::Cow;
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use life_pki::PublicKey;
+use life_pki::key::KeyError;
+use zeroize::Zeroize;
 
-use crate::{ContentKey, Error, OwnKey, RecipientInfo};
+use crate::algorithm::{NONCE, TAG};
+use crate::{ContentKey, Error, OwnKey, RecipientInfo, SignedData, asn1, limits};
+
+mod codec;
 
 /// Encrypts content for several root credentials. Returns the envelope (DER) and its key, which sharing needs.
 ///
@@ -12,16 +18,54 @@ use crate::{ContentKey, Error, OwnKey, RecipientInfo};
 /// [`Error::TooLarge`] for more content or recipients than the limits allow, [`Error::NotARecipient`] for none,
 /// [`Error::Key`] when AWS-LC fails.
 pub fn seal(content: &[u8], recipients: &[PublicKey]) -> Result<(Vec<u8>, ContentKey), Error> {
-    let _ = (content, recipients);
-    Err(Error::Malformed)
+    asn1::check_size(content, limits::MAX_CONTENT)?;
+    let key = ContentKey::generate()?;
+    let mut envelope = Envelope {
+        recipients: Vec::new(),
+        raw_recipients: Vec::new(),
+        nonce: [0; NONCE],
+        ciphertext: Cow::Borrowed(&[]),
+        tag: [0; TAG],
+        statements: Vec::new(),
+        other_attributes: Vec::new(),
+    };
+    aws_lc_rs::rand::fill(&mut envelope.nonce).map_err(|_| KeyError::Operation)?;
+    envelope.add_recipients(&key, recipients)?;
+    if envelope.recipients.is_empty() {
+        return Err(Error::NotARecipient);
+    }
+    // The content is copied once, into its place in the message, and encrypted there.
+    let (mut out, tail) = codec::frame(&envelope, content.len());
+    let start = out.len();
+    out.extend_from_slice(content);
+    let place = out.get_mut(start..).ok_or(Error::Malformed)?;
+    let nonce = Nonce::assume_unique_for_key(envelope.nonce);
+    let tag = cipher(&key)?
+        .seal_in_place_separate_tag(nonce, Aad::empty(), place)
+        .map_err(|_| KeyError::Operation)?;
+    out.extend_from_slice(&asn1::octets(tag.as_ref()));
+    out.extend_from_slice(&tail);
+    Ok((out, key))
+}
+
+fn cipher(key: &ContentKey) -> Result<LessSafeKey, Error> {
+    // EXPOSE: the content key goes into its cipher.
+    let key = UnboundKey::new(&AES_256_GCM, key.expose()).map_err(|_| KeyError::Operation)?;
+    Ok(LessSafeKey::new(key))
 }
 
 /// A parsed envelope. Borrows the encrypted content from the message where that was DER.
 #[derive(Clone, Debug)]
 pub struct Envelope<'a> {
     recipients: Vec<RecipientInfo>,
-    statements: Vec<Vec<u8>>,
+    /// The RecipientInfos as they stand; one may hold several recipients.
+    raw_recipients: Vec<Vec<u8>>,
+    nonce: [u8; NONCE],
     ciphertext: Cow<'a, [u8]>,
+    tag: [u8; TAG],
+    statements: Vec<Vec<u8>>,
+    /// Unauthenticated attributes that are not ours, as they stand.
+    other_attributes: Vec<Vec<u8>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -30,8 +74,7 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Error::Malformed`], [`Error::TooLarge`] or [`Error::Refused`].
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let _ = bytes;
-        Err(Error::Malformed)
+        codec::parse(bytes)
     }
 
     /// Frees the envelope from the message it was read from.
@@ -39,8 +82,12 @@ impl<'a> Envelope<'a> {
     pub fn into_owned(self) -> Envelope<'static> {
         Envelope {
             recipients: self.recipients,
-            statements: self.statements,
+            raw_recipients: self.raw_recipients,
+            nonce: self.nonce,
             ciphertext: Cow::Owned(self.ciphertext.into_owned()),
+            tag: self.tag,
+            statements: self.statements,
+            other_attributes: self.other_attributes,
         }
     }
 
@@ -56,13 +103,27 @@ impl<'a> Envelope<'a> {
         self.recipients.iter().find(|info| own.iter().any(|key| info.is_for(key)))
     }
 
+    /// The length of the content in bytes.
+    #[must_use]
+    pub fn content_length(&self) -> usize {
+        self.ciphertext.len()
+    }
+
     /// Decrypts the content.
     ///
     /// # Errors
     /// [`Error::DecryptionFailed`], whatever the cause.
     pub fn open(&self, key: &ContentKey) -> Result<Vec<u8>, Error> {
-        let _ = (key, &self.ciphertext);
-        Err(Error::DecryptionFailed)
+        let mut content = vec![0; self.ciphertext.len()];
+        let nonce = Nonce::assume_unique_for_key(self.nonce);
+        let opened =
+            cipher(key)?.open_separate_gather(nonce, Aad::empty(), &self.ciphertext, &self.tag, &mut content);
+        if opened.is_err() {
+            // Whatever was written is not authentic.
+            content.zeroize();
+            return Err(Error::DecryptionFailed);
+        }
+        Ok(content)
     }
 
     /// Checks that a key opens the content, without giving it out: before recipients are added.
@@ -70,17 +131,28 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Error::DecryptionFailed`], whatever the cause.
     pub fn check_key(&self, key: &ContentKey) -> Result<(), Error> {
-        self.open(key).map(drop)
+        self.open(key).map(|mut content| content.zeroize())
     }
 
     /// Adds recipients by wrapping the content key again; the content stays as it is. Keys that are recipients
-    /// already are passed over. The caller has opened the content with this key.
+    /// already are passed over. The caller has opened the content with this key, or called [`Envelope::check_key`].
     ///
     /// # Errors
-    /// [`Error::TooLarge`] or [`Error::Key`].
+    /// [`Error::TooLarge`] or [`Error::Key`]; then none was added.
     pub fn add_recipients(&mut self, key: &ContentKey, recipients: &[PublicKey]) -> Result<(), Error> {
-        let _ = (key, recipients);
-        Err(Error::Malformed)
+        let mut added: Vec<RecipientInfo> = Vec::new();
+        for recipient in recipients {
+            let own = OwnKey { hash: recipient.hash(), issuer_serial: None };
+            if !self.recipients.iter().chain(&added).any(|info| info.is_for(&own)) {
+                if self.recipients.len() + added.len() >= limits::MAX_RECIPIENTS {
+                    return Err(Error::TooLarge);
+                }
+                added.push(RecipientInfo::wrap(key, recipient)?);
+            }
+        }
+        self.raw_recipients.extend(added.iter().map(RecipientInfo::to_der));
+        self.recipients.extend(added);
+        Ok(())
     }
 
     /// The sharing statements: SignedData messages, DER, unverified and in no order that means anything.
@@ -94,13 +166,25 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// [`Error::TooLarge`] for more than the limit, [`Error::Malformed`] for what is no SignedData.
     pub fn add_statement(&mut self, signed_data: &[u8]) -> Result<(), Error> {
-        let _ = signed_data;
-        Err(Error::Malformed)
+        let der = crate::ber::to_der(signed_data, limits::MAX_STATEMENT)?;
+        SignedData::parse(&der)?;
+        let present: usize = self.statements.iter().map(Vec::len).sum();
+        if self.statements.len() >= limits::MAX_STATEMENTS
+            || present + der.len() > limits::MAX_STATEMENTS_SIZE
+        {
+            return Err(Error::TooLarge);
+        }
+        self.statements.push(der.into_owned());
+        Ok(())
     }
 
     /// The DER form.
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
-        Vec::new()
+        let (mut out, tail) = codec::frame(self, self.ciphertext.len());
+        out.extend_from_slice(&self.ciphertext);
+        out.extend_from_slice(&asn1::octets(&self.tag));
+        out.extend_from_slice(&tail);
+        out
     }
 }

@@ -30,3 +30,7 @@ pub const MAX_NAME: usize = 4 << 10;
 pub const MAX_KEY_ID: usize = 64;
 /// One certificate.
 pub const MAX_CERTIFICATE: usize = 16 << 10;
+/// One sharing statement.
+pub const MAX_STATEMENT: usize = 128 << 10;
+/// All sharing statements of one envelope.
+pub const MAX_STATEMENTS_SIZE: usize = 2 << 20;

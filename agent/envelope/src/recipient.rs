@@ -10,6 +10,8 @@ use crate::{ContentKey, Error, algorithm, asn1, ber, limits};
 
 mod codec;
 
+pub(crate) use codec::{issuer_serial, key_id, write_issuer_serial};
+
 /// How a message names a recipient's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecipientId {
@@ -130,6 +132,11 @@ impl RecipientInfo {
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
         codec::write(self)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_id(self, id: RecipientId) -> Self {
+        Self { id, ..self }
     }
 
     /// Whom it is for.

@@ -1,16 +1,15 @@
 //! Sharing statements: who was added to a document after it was signed, and by whom (FORMATS §4).
 
-use crate::{DocumentId, Error, ListedRecipient};
+use crate::asn1::{self, Parser, SEQUENCE};
+use crate::context::{VERSION, normalise, read_recipients, read_version, write_recipients};
+use crate::{DocumentId, Error, ListedRecipient, limits};
 
 /// The content of a SignedData with purpose SHARE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharingStatement {
-    /// The document.
-    pub document_id: DocumentId,
-    /// Its version.
-    pub document_version: u64,
-    /// SHA-256 of the original SignedData message, as it stands in the envelope or trailer.
-    pub original: [u8; 32],
+    document_id: DocumentId,
+    document_version: u64,
+    original: [u8; 32],
     added: Vec<ListedRecipient>,
 }
 
@@ -18,15 +17,36 @@ impl SharingStatement {
     /// Makes a statement; recipients are sorted and listed once.
     ///
     /// # Errors
-    /// [`Error::TooLarge`].
+    /// [`Error::TooLarge`] for more recipients than the limit, [`Error::Malformed`] for none.
     pub fn new(
         document_id: DocumentId,
         document_version: u64,
         original: [u8; 32],
         added: Vec<ListedRecipient>,
     ) -> Result<Self, Error> {
-        let _ = (document_id, document_version, original, added);
-        Err(Error::Malformed)
+        Self { document_id, document_version, original, added: normalise(added)? }.checked()
+    }
+
+    fn checked(self) -> Result<Self, Error> {
+        if self.added.is_empty() { Err(Error::Malformed) } else { Ok(self) }
+    }
+
+    /// The document.
+    #[must_use]
+    pub fn document_id(&self) -> DocumentId {
+        self.document_id
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn document_version(&self) -> u64 {
+        self.document_version
+    }
+
+    /// SHA-256 of the original SignedData message, as it stands in the envelope or trailer.
+    #[must_use]
+    pub fn original(&self) -> &[u8; 32] {
+        &self.original
     }
 
     /// The recipients added, sorted.
@@ -38,15 +58,42 @@ impl SharingStatement {
     /// The DER form.
     #[must_use]
     pub fn to_der(&self) -> Vec<u8> {
-        Vec::new()
+        asn1::sequence(&[
+            &asn1::unsigned(VERSION),
+            &asn1::octets(&self.document_id.0),
+            &asn1::unsigned(self.document_version),
+            &asn1::octets(&self.original),
+            &write_recipients(&self.added),
+        ])
     }
 
     /// Reads the DER form.
     ///
     /// # Errors
-    /// [`Error::Malformed`] or [`Error::TooLarge`].
+    /// [`Error::Malformed`], [`Error::TooLarge`], or [`Error::Refused`] for another version.
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
-        let _ = der;
-        Err(Error::Malformed)
+        asn1::check_size(der, limits::MAX_STATEMENT)?;
+        let mut parser = Parser::only(der, SEQUENCE)?;
+        read_version(&mut parser)?;
+        let document_id = DocumentId(parser.octet_array()?);
+        let document_version = parser.unsigned()?;
+        let original = parser.octet_array()?;
+        let added = read_recipients(parser.inside(SEQUENCE)?)?;
+        parser.finish()?;
+        Self { document_id, document_version, original, added }.checked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use life_pki::{SpkiHash, Uid};
+
+    #[test]
+    fn round_trips() {
+        let added = vec![ListedRecipient { uid: Uid::from_random([1; 16]), root_key: SpkiHash([2; 32]) }];
+        let made = SharingStatement::new(DocumentId([3; 16]), u64::MAX, [4; 32], added).unwrap();
+        assert_eq!(SharingStatement::from_der(&made.to_der()), Ok(made));
+        assert_eq!(SharingStatement::new(DocumentId([3; 16]), 1, [4; 32], vec![]), Err(Error::Malformed));
     }
 }

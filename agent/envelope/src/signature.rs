@@ -5,23 +5,15 @@ use std::borrow::Cow;
 use life_pki::time::Timestamp;
 use life_pki::{PublicKey, SpkiHash, Uid};
 
-use crate::{DocumentContext, Error, Purpose, SignedAttributes};
+use crate::attributes::AttributeSet;
+use crate::certificate::CertificateFields;
+use crate::{
+    DocumentContext, Error, Purpose, RecipientId, SignatureAlgorithm, SignatureFault, SignedAttributes,
+};
 
-/// Puts a SignedData message together: id-data, one signer, the signer's certificate first in `certificates`.
-///
-/// Without `content` the signature is detached. The signature value is not checked here.
-///
-/// # Errors
-/// [`Error::TooLarge`], or [`Error::Signature`] when the first certificate is not the one the attributes name.
-pub fn assemble(
-    content: Option<&[u8]>,
-    attributes: &SignedAttributes,
-    signature: &[u8],
-    certificates: &[Vec<u8>],
-) -> Result<Vec<u8>, Error> {
-    let _ = (content, attributes, signature, certificates);
-    Err(Error::Malformed)
-}
+mod codec;
+
+pub use codec::assemble;
 
 /// SHA-256 of a content: the digest the attributes carry.
 #[must_use]
@@ -45,6 +37,17 @@ pub enum Signed<'a> {
 pub struct SignedData<'a> {
     content: Option<Cow<'a, [u8]>>,
     certificates: Vec<Vec<u8>>,
+    signer: Signer,
+}
+
+/// The one SignerInfo.
+#[derive(Clone, Debug)]
+struct Signer {
+    /// Certificates are named the same two ways as recipients.
+    id: RecipientId,
+    algorithm: SignatureAlgorithm,
+    attributes: AttributeSet,
+    signature: Vec<u8>,
 }
 
 impl<'a> SignedData<'a> {
@@ -52,18 +55,18 @@ impl<'a> SignedData<'a> {
     ///
     /// # Errors
     /// [`Error::Malformed`], [`Error::TooLarge`], [`Error::Refused`], or [`Error::Signature`] for a number of signers
-    /// other than one and for missing signed attributes.
+    /// other than one, missing signed attributes and algorithms outside the suite.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let _ = bytes;
-        Err(Error::Malformed)
+        codec::parse(bytes)
     }
 
-    /// Reads a message out of an opened envelope: a signed document only if it is SignedData with a documentContext.
-    /// Everything else is opaque bytes that merely look like it, and unsigned (FORMATS §4): then `None`.
-    #[must_use]
-    pub fn detect(content: &'a [u8]) -> Option<Self> {
-        let _ = content;
-        None
+    /// Reads a message out of an opened envelope: a signed document only if it is SignedData whose signer signed a
+    /// documentContext. Everything else is opaque bytes that merely look like it, and unsigned (FORMATS §4): `None`.
+    ///
+    /// # Errors
+    /// As [`SignedData::parse`], for a message that has a documentContext and breaks another rule.
+    pub fn detect(content: &'a [u8]) -> Result<Option<Self>, Error> {
+        codec::detect(content)
     }
 
     /// The enclosed content; unverified.
@@ -87,34 +90,91 @@ impl<'a> SignedData<'a> {
     /// The signer's certificate, DER, if it is enclosed; its chain is not verified here.
     #[must_use]
     pub fn signer_certificate(&self) -> Option<&[u8]> {
-        None
+        self.certificates.iter().map(Vec::as_slice).find(|der| match CertificateFields::read(der) {
+            Ok(fields) => match &self.signer.id {
+                RecipientId::IssuerSerial { issuer, serial } => {
+                    fields.issuer == issuer && fields.serial == serial
+                }
+                RecipientId::KeyId(id) => {
+                    fields.key_id == Some(id) || SpkiHash::of(fields.spki).0.as_slice() == id
+                }
+            },
+            Err(_) => false,
+        })
     }
 
     /// SHA-256 of the signature value: what receipts are about.
     #[must_use]
     pub fn signature_digest(&self) -> [u8; 32] {
-        [0; 32]
+        content_digest(&self.signer.signature)
+    }
+
+    /// The six attributes as claimed, if they are complete; unverified.
+    ///
+    /// # Errors
+    /// [`Error::Signature`] or [`Error::Malformed`].
+    pub fn claimed_attributes(&self) -> Result<SignedAttributes, Error> {
+        SignedAttributes::interpret(&self.signer.attributes)
     }
 
     /// Verifies a signature of ours: all mandatory attributes, digest, certificate binding and signature value.
     ///
-    /// The certificate's chain, its owner, the account log and the time are the caller's to judge; with
-    /// [`Verified::check`] for what the context says.
+    /// The certificate's chain, its owner, the account log and the time are the caller's to judge, and with
+    /// [`Verified::check`] what the context says.
     ///
     /// # Errors
-    /// [`Error::Signature`].
+    /// [`Error::Signature`] with the first fault found; [`Error::Malformed`], [`Error::Key`].
     pub fn verify(&self, signed: Signed<'_>) -> Result<Verified, Error> {
-        let _ = signed;
-        Err(Error::Malformed)
+        let attributes = self.claimed_attributes()?;
+        if attributes.algorithm() != self.signer.algorithm {
+            return Err(SignatureFault::AlgorithmProtection.into());
+        }
+        let certificate = self.signer_certificate().ok_or(SignatureFault::CertificateMissing)?;
+        if content_digest(certificate) != *attributes.certificate_hash() {
+            return Err(SignatureFault::CertificateMismatch.into());
+        }
+        let signer_key = self.verify_with(certificate, signed)?;
+        Ok(Verified {
+            attributes,
+            certificate: certificate.to_vec(),
+            signer_key,
+            signature_digest: self.signature_digest(),
+        })
     }
 
-    /// Verifies digest and signature value only, whatever the attributes say: for signatures of other software.
+    /// Verifies digest and signature value only, whatever the other attributes say: for signatures of other software.
+    /// Gives the signer's certificate.
     ///
     /// # Errors
-    /// [`Error::Signature`].
-    pub fn verify_cryptographically(&self, signed: Signed<'_>) -> Result<(), Error> {
-        let _ = signed;
-        Err(Error::Malformed)
+    /// As [`SignedData::verify`].
+    pub fn verify_cryptographically(&self, signed: Signed<'_>) -> Result<&[u8], Error> {
+        let certificate = self.signer_certificate().ok_or(SignatureFault::CertificateMissing)?;
+        self.verify_with(certificate, signed)?;
+        Ok(certificate)
+    }
+
+    fn verify_with(&self, certificate: &[u8], signed: Signed<'_>) -> Result<PublicKey, Error> {
+        self.signer.attributes.check_content_type()?;
+        if self.actual_digest(signed)? != self.signer.attributes.content_digest()? {
+            return Err(SignatureFault::DigestMismatch.into());
+        }
+        let key = PublicKey::from_spki(CertificateFields::read(certificate)?.spki)?;
+        if SignatureAlgorithm::of(&key) != self.signer.algorithm {
+            return Err(SignatureFault::Algorithm.into());
+        }
+        key.verify(self.signer.attributes.to_be_signed(), &self.signer.signature)
+            .map_err(|_| SignatureFault::Invalid)?;
+        Ok(key)
+    }
+
+    fn actual_digest(&self, signed: Signed<'_>) -> Result<[u8; 32], Error> {
+        match (signed, self.content()) {
+            (Signed::Enclosed, Some(content)) => Ok(content_digest(content)),
+            (Signed::Enclosed, None) => Err(SignatureFault::ContentMissing.into()),
+            (Signed::Content(content), None) => Ok(content_digest(content)),
+            (Signed::Digest(digest), None) => Ok(*digest),
+            (_, Some(_)) => Err(SignatureFault::ContentPresent.into()),
+        }
     }
 }
 
@@ -158,18 +218,24 @@ impl Verified {
         &self.signature_digest
     }
 
-    /// The reader's checks (FORMATS §4): the purpose asked for, the sender is the certificate's owner, and the reader
-    /// is listed by one of its (user, root key) pairs. An empty `own` skips the last, for a detached signature.
+    /// SHA-256 of the content.
+    #[must_use]
+    pub fn content_digest(&self) -> &[u8; 32] {
+        self.attributes.content_digest()
+    }
+
+    /// Two of the reader's checks (FORMATS §4): the purpose is the one asked for, and the sender is the certificate's
+    /// owner. The third, that the reader is listed, is [`crate::accounting::Accounting::lists`].
     ///
     /// # Errors
     /// [`Error::Signature`] with the first check that failed.
-    pub fn check(
-        &self,
-        purpose: Purpose,
-        certificate_owner: Uid,
-        own: &[crate::ListedRecipient],
-    ) -> Result<(), Error> {
-        let _ = (purpose, certificate_owner, own);
-        Err(Error::Malformed)
+    pub fn check(&self, purpose: Purpose, certificate_owner: Uid) -> Result<(), Error> {
+        if self.context().purpose() != purpose {
+            return Err(SignatureFault::PurposeMismatch.into());
+        }
+        if self.context().sender() != certificate_owner {
+            return Err(SignatureFault::SenderMismatch.into());
+        }
+        Ok(())
     }
 }

@@ -9,6 +9,7 @@ mod header;
 mod manifest;
 mod opener;
 mod sealer;
+mod segments;
 
 pub use header::{StreamHeader, StreamKey, header_length};
 pub use manifest::{Digests, Manifest, segment_digest};

@@ -1,6 +1,19 @@
 //! Opening a sealed stream, pushed in pieces of any size.
 
-use crate::{Error, stream::StreamKey};
+use aws_lc_rs::aead::Aad;
+use zeroize::Zeroize;
+
+use super::sealer::Position;
+use super::segments::Segments;
+use super::{StreamKey, TAG, TINK_HEADER};
+use crate::{Error, StreamFault, limits};
+
+/// The bytes of the trailer's length, the last of every stream.
+const LENGTH: usize = 4;
+/// As long as no more than this is left behind a segment, it may be the last one.
+const HOLD_BACK: usize = limits::MAX_SIGNATURE + LENGTH;
+/// The largest piece that may be pushed.
+const MAX_PIECE: usize = 1 << 20;
 
 /// Opens what follows the header: segments, then trailer and its length.
 ///
@@ -8,6 +21,13 @@ use crate::{Error, stream::StreamKey};
 /// [`Opener::end_input`], the remaining segments, and [`Opener::finish`]. Buffers at most one segment, the
 /// largest trailer and the piece pushed last.
 pub struct Opener {
+    key: StreamKey,
+    /// There once Tink's header is.
+    segments: Option<Segments>,
+    buffer: Buffer,
+    /// There once the input has ended.
+    trailer: Option<Vec<u8>>,
+    length: u64,
     commitment: [u8; 32],
 }
 
@@ -25,8 +45,9 @@ impl Opener {
     ///
     /// # Errors
     /// [`Error::Key`] when AWS-LC fails.
-    pub fn new(key: &StreamKey) -> Result<Self, Error> {
-        Ok(Self { commitment: key.derive_commitment()? })
+    pub fn new(key: StreamKey) -> Result<Self, Error> {
+        let commitment = key.derive_commitment()?;
+        Ok(Self { key, segments: None, buffer: Buffer::default(), trailer: None, length: 0, commitment })
     }
 
     /// The value the signed manifest must have ([`crate::stream::Manifest::commitment`]).
@@ -40,8 +61,15 @@ impl Opener {
     /// # Errors
     /// [`Error::TooLarge`] for more at once, or when segments were left inside; [`Error::Stream`] after the end.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let _ = bytes;
-        Err(Error::Malformed)
+        if self.trailer.is_some() {
+            return Err(StreamFault::Ended.into());
+        }
+        let full = super::CIPHERTEXT_SEGMENT + TINK_HEADER + HOLD_BACK;
+        if bytes.len() > MAX_PIECE || self.buffer.len() > full {
+            return Err(Error::TooLarge);
+        }
+        self.buffer.push(bytes);
+        Ok(())
     }
 
     /// Says that no more bytes come.
@@ -49,7 +77,25 @@ impl Opener {
     /// # Errors
     /// [`Error::Stream`] when the stream is truncated or its trailer's length is wrong.
     pub fn end_input(&mut self) -> Result<(), Error> {
-        Err(Error::Malformed)
+        if self.trailer.is_some() {
+            return Err(StreamFault::Ended.into());
+        }
+        self.read_tink_header()?;
+        let truncated = Error::Stream(StreamFault::Truncated);
+        let rest = self.buffer.bytes();
+        let (rest, length) = rest.split_last_chunk::<LENGTH>().ok_or(truncated)?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Error::TooLarge)?;
+        if length > limits::MAX_SIGNATURE {
+            return Err(truncated);
+        }
+        let end = rest.len().checked_sub(length).ok_or(truncated)?;
+        let trailer = rest.get(end..).ok_or(truncated)?.to_vec();
+        if self.segments.is_none() {
+            return Err(truncated);
+        }
+        self.buffer.truncate(end);
+        self.trailer = Some(trailer);
+        Ok(())
     }
 
     /// Decrypts the next segment into `out`, whose former contents are dropped. `false` when there is none yet, or,
@@ -58,8 +104,25 @@ impl Opener {
     /// # Errors
     /// [`Error::DecryptionFailed`], whatever the cause; a truncation at a segment boundary is one.
     pub fn next_segment(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
-        let _ = out;
-        Err(Error::DecryptionFailed)
+        out.clear();
+        self.read_tink_header()?;
+        let Some(segments) = &mut self.segments else { return Ok(false) };
+        if segments.has_ended() {
+            return Ok(false);
+        }
+        let full = segments.size() + TAG;
+        let position = match &self.trailer {
+            Some(_) if self.buffer.len() <= full => Position::Last,
+            Some(_) => Position::Inner,
+            // More than any trailer is left behind this segment, so another one follows it.
+            None if self.buffer.len() > full + HOLD_BACK => Position::Inner,
+            None => return Ok(false),
+        };
+        let size = full.min(self.buffer.len());
+        open(segments, self.buffer.bytes().get(..size).unwrap_or_default(), position, out)?;
+        self.buffer.consume(size);
+        self.length = self.length.saturating_add(out.len() as u64);
+        Ok(true)
     }
 
     /// Ends the stream, after its last segment.
@@ -67,6 +130,76 @@ impl Opener {
     /// # Errors
     /// [`Error::Stream`] with `Truncated` when the last segment was not reached.
     pub fn finish(self) -> Result<Ending, Error> {
-        Err(Error::Malformed)
+        let ended = self.segments.is_some_and(|segments| segments.has_ended());
+        match self.trailer {
+            Some(trailer) if ended => {
+                let trailer = if trailer.is_empty() { None } else { Some(trailer) };
+                Ok(Ending { trailer, length: self.length })
+            }
+            _ => Err(StreamFault::Truncated.into()),
+        }
+    }
+
+    fn read_tink_header(&mut self) -> Result<(), Error> {
+        if self.segments.is_none()
+            && let Some(header) = self.buffer.bytes().first_chunk()
+        {
+            let segments = Segments::from_header(&self.key, header).map_err(|_| Error::DecryptionFailed)?;
+            self.segments = Some(segments);
+            self.buffer.consume(TINK_HEADER);
+        }
+        Ok(())
+    }
+}
+
+/// Decrypts one segment out of place. The segment's position goes into its nonce, so a segment that was moved, dropped
+/// or made the last one does not open.
+fn open(segments: &mut Segments, segment: &[u8], position: Position, out: &mut Vec<u8>) -> Result<(), Error> {
+    let (ciphertext, tag) = segment.split_last_chunk::<TAG>().ok_or(Error::DecryptionFailed)?;
+    let nonce = segments.advance(ciphertext.len(), position).map_err(|_| Error::DecryptionFailed)?;
+    out.resize(ciphertext.len(), 0);
+    let opened = segments.cipher().open_separate_gather(nonce, Aad::empty(), ciphertext, tag, out);
+    opened.map_err(|_| {
+        // Whatever was written is not authentic.
+        out.zeroize();
+        Error::DecryptionFailed
+    })
+}
+
+/// Bytes that are appended at one end and consumed at the other.
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Buffer {
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len().saturating_sub(self.start)
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        // Room is made when it is needed, at most once per segment.
+        if self.bytes.len() + bytes.len() > self.bytes.capacity() {
+            self.bytes.drain(..self.start.min(self.bytes.len()));
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.bytes.truncate(self.start + count);
     }
 }

@@ -1,8 +1,13 @@
 //! Sealing a stream, segment by segment, in place.
 
+use aws_lc_rs::aead::Aad;
 use life_pki::PublicKey;
+use life_pki::key::KeyError;
 
-use crate::{ContentKey, DocumentId, Error};
+use super::header;
+use super::segments::Segments;
+use super::{StreamKey, TAG};
+use crate::{DocumentId, Error, envelope, limits};
 
 /// Whether a segment is the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,7 @@ pub enum Position {
 
 /// Seals the segments of one stream.
 pub struct Sealer {
+    segments: Segments,
     commitment: [u8; 32],
 }
 
@@ -29,8 +35,12 @@ impl Sealer {
         document_version: u64,
         recipients: &[PublicKey],
     ) -> Result<(Vec<u8>, Self), Error> {
-        let _ = (document_id, document_version, recipients, None::<ContentKey>);
-        Err(Error::Malformed)
+        let key = StreamKey::generate(document_id, document_version)?;
+        let (envelope, _) = envelope::seal(&key.to_content(), recipients)?;
+        let (segments, tink) = Segments::generate(&key)?;
+        let mut start = header::write(&envelope)?;
+        start.extend_from_slice(&tink);
+        Ok((start, Self { segments, commitment: key.derive_commitment()? }))
     }
 
     /// The value of the manifest's commitment.
@@ -42,16 +52,21 @@ impl Sealer {
     /// Plaintext bytes the next segment must have, unless it is the last: then it may have fewer.
     #[must_use]
     pub fn segment_size(&self) -> usize {
-        0
+        self.segments.size()
     }
 
     /// Encrypts the next segment in place and returns its tag, which goes right behind it.
     ///
     /// # Errors
     /// [`Error::Stream`] for a segment of the wrong length or after the last; [`Error::Key`] when AWS-LC fails.
-    pub fn seal_segment(&mut self, segment: &mut [u8], position: Position) -> Result<[u8; 16], Error> {
-        let _ = (segment, position);
-        Err(Error::Malformed)
+    pub fn seal_segment(&mut self, segment: &mut [u8], position: Position) -> Result<[u8; TAG], Error> {
+        let nonce = self.segments.advance(segment.len(), position)?;
+        let tag = self
+            .segments
+            .cipher()
+            .seal_in_place_separate_tag(nonce, Aad::empty(), segment)
+            .map_err(|_| KeyError::Operation)?;
+        tag.as_ref().try_into().map_err(|_| KeyError::Operation.into())
     }
 }
 
@@ -60,6 +75,8 @@ impl Sealer {
 /// # Errors
 /// [`Error::TooLarge`] for a trailer beyond the limit.
 pub fn trailer(signed_data: Option<&[u8]>) -> Result<Vec<u8>, Error> {
-    let _ = signed_data;
-    Err(Error::Malformed)
+    let trailer = signed_data.unwrap_or_default();
+    crate::asn1::check_size(trailer, limits::MAX_SIGNATURE)?;
+    let length = u32::try_from(trailer.len()).map_err(|_| Error::TooLarge)?;
+    Ok([trailer, &length.to_be_bytes()].concat())
 }

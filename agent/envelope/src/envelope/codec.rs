@@ -1,0 +1,163 @@
+//! AuthEnvelopedData in DER (RFC 5083 §2.1).
+
+use std::borrow::Cow;
+
+use super::Envelope;
+use crate::algorithm::{self, TAG};
+use crate::asn1::{self, Parser, SEQUENCE, SET, context, context_primitive, header, header_length};
+use crate::{Error, RecipientInfo, Refusal, ber, limits, oid};
+
+/// The version of AuthEnvelopedData, always 0.
+const VERSION: u64 = 0;
+
+pub(super) fn parse(bytes: &[u8]) -> Result<Envelope<'_>, Error> {
+    match ber::to_der(bytes, limits::MAX_ENVELOPE)? {
+        Cow::Borrowed(der) => parse_der(der),
+        Cow::Owned(der) => parse_der(&der).map(Envelope::into_owned),
+    }
+}
+
+fn parse_der(der: &[u8]) -> Result<Envelope<'_>, Error> {
+    let mut content_info = Parser::only(der, SEQUENCE)?;
+    match content_info.oid()? {
+        oid::AUTH_ENVELOPED_DATA => {}
+        oid::ENVELOPED_DATA => return Err(Refusal::EnvelopedData.into()),
+        _ => return Err(Refusal::ContentType.into()),
+    }
+    let mut explicit = content_info.inside(context(0))?;
+    content_info.finish()?;
+    let mut data = explicit.inside(SEQUENCE)?;
+    explicit.finish()?;
+
+    if data.unsigned()? != VERSION {
+        return Err(Refusal::Version.into());
+    }
+    if data.tag() == Some(context(0)) {
+        return Err(Refusal::OriginatorInfo.into());
+    }
+    let (raw_recipients, recipients) = parse_recipients(data.inside(SET)?)?;
+    let mut info = data.inside(SEQUENCE)?;
+    if info.oid()? != oid::DATA {
+        return Err(Refusal::ContentType.into());
+    }
+    let nonce = algorithm::check_content_encryption(&info.algorithm()?)?;
+    let ciphertext = encrypted_content(&mut info)?;
+    info.finish()?;
+    if ciphertext.len() > limits::MAX_CONTENT || der.len() - ciphertext.len() > limits::MAX_HEADER {
+        return Err(Error::TooLarge);
+    }
+    if data.tag() == Some(context(1)) {
+        return Err(Refusal::AuthenticatedAttributes.into());
+    }
+    let tag: [u8; TAG] = data.octets()?.try_into().map_err(|_| Error::Refused(Refusal::TagLength))?;
+    let (statements, other_attributes) = match data.optional(context(2))? {
+        Some(attributes) => parse_attributes(Parser::new(attributes)?)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    data.finish()?;
+    Ok(Envelope { recipients, raw_recipients, nonce, ciphertext, tag, statements, other_attributes })
+}
+
+fn parse_recipients(mut set: Parser<'_>) -> Result<(Vec<Vec<u8>>, Vec<RecipientInfo>), Error> {
+    let (mut raw, mut recipients) = (Vec::new(), Vec::new());
+    while !set.is_empty() {
+        let one = set.raw()?;
+        RecipientInfo::read(one, &mut recipients)?;
+        raw.push(one.to_vec());
+    }
+    if recipients.is_empty() { Err(Error::Malformed) } else { Ok((raw, recipients)) }
+}
+
+/// The `[0] IMPLICIT OCTET STRING`: in one piece, or in segments as BER writers leave it.
+fn encrypted_content<'a>(info: &mut Parser<'a>) -> Result<Cow<'a, [u8]>, Error> {
+    let (tag, contents) = info.any()?;
+    if tag == context_primitive(0) {
+        return Ok(Cow::Borrowed(contents));
+    }
+    if tag != context(0) {
+        return Err(Error::Malformed);
+    }
+    let mut segments = Parser::new(contents)?;
+    let mut joined = Vec::with_capacity(contents.len());
+    while !segments.is_empty() {
+        joined.extend_from_slice(segments.octets()?);
+    }
+    Ok(Cow::Owned(joined))
+}
+
+type Attributes = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+
+/// Unauthenticated attributes: our sharing statements, and all others as they stand.
+fn parse_attributes(mut set: Parser<'_>) -> Result<Attributes, Error> {
+    let (mut statements, mut others) = (Vec::new(), Vec::new());
+    let mut seen = false;
+    while !set.is_empty() {
+        let raw = set.raw()?;
+        let mut attribute = Parser::only(raw, SEQUENCE)?;
+        let id = attribute.oid()?;
+        let mut values = attribute.inside(SET)?;
+        attribute.finish()?;
+        if id != oid::SHARING_STATEMENTS {
+            others.push(raw.to_vec());
+            if others.len() > limits::MAX_ATTRIBUTES {
+                return Err(Error::TooLarge);
+            }
+            continue;
+        }
+        if seen {
+            return Err(Error::Malformed);
+        }
+        seen = true;
+        while !values.is_empty() {
+            let statement = values.raw()?;
+            if statements.len() >= limits::MAX_STATEMENTS || statement.len() > limits::MAX_STATEMENT {
+                return Err(Error::TooLarge);
+            }
+            statements.push(statement.to_vec());
+        }
+    }
+    Ok((statements, others))
+}
+
+/// Everything before the encrypted content, with room for all of the message, and everything after the tag.
+pub(super) fn frame(envelope: &Envelope<'_>, content: usize) -> (Vec<u8>, Vec<u8>) {
+    let version = asn1::unsigned(VERSION);
+    let recipients = asn1::tlv(SET, &[&asn1::sorted(&envelope.raw_recipients)]);
+    let data = asn1::oid(&oid::DATA);
+    let encryption = algorithm::aes256_gcm(&envelope.nonce);
+    let tail = attributes(envelope);
+    let info = data.len() + encryption.len() + header_length(content) + content;
+    let tag = header_length(TAG) + TAG;
+    let body = version.len() + recipients.len() + header_length(info) + info + tag + tail.len();
+    let explicit = header_length(body) + body;
+    let kind = asn1::oid(&oid::AUTH_ENVELOPED_DATA);
+    let total = kind.len() + header_length(explicit) + explicit;
+
+    let mut out = Vec::with_capacity(header_length(total) + total);
+    for part in [
+        &header(SEQUENCE, total),
+        &kind,
+        &header(context(0), explicit),
+        &header(SEQUENCE, body),
+        &version,
+        &recipients,
+        &header(SEQUENCE, info),
+        &data,
+        &encryption,
+        &header(context_primitive(0), content),
+    ] {
+        out.extend_from_slice(part);
+    }
+    (out, tail)
+}
+
+fn attributes(envelope: &Envelope<'_>) -> Vec<u8> {
+    let mut attributes = envelope.other_attributes.clone();
+    if !envelope.statements.is_empty() {
+        attributes.push(asn1::sequence(&[
+            &asn1::oid(&oid::SHARING_STATEMENTS),
+            &asn1::tlv(SET, &[&asn1::sorted(&envelope.statements)]),
+        ]));
+    }
+    if attributes.is_empty() { Vec::new() } else { asn1::tlv(context(2), &[&asn1::sorted(&attributes)]) }
+}

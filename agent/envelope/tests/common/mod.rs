@@ -1,0 +1,131 @@
+//! What the integration tests share: a test CA, users with keys and certificates, and signing in one go.
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use life_envelope::{DocumentContext, DocumentId, ListedRecipient, Purpose, SignedAttributes, signature};
+use life_pki::time::Timestamp;
+use life_pki::{PrivateKey, Uid};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
+};
+
+/// 2026-06-01T00:00:00Z.
+pub const NOW: i64 = 1_780_272_000;
+
+/// A key with its certificate and owner.
+pub struct User {
+    pub uid: Uid,
+    pub key: PrivateKey,
+    pub certificate: Vec<u8>,
+}
+
+/// A throwaway CA.
+pub struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    pub certificate: Vec<u8>,
+}
+
+/// What a certificate is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    Encrypt,
+    Sign,
+}
+
+impl Ca {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name("LIFE test root");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap().der().to_vec();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// Issues a certificate as FORMATS §1 wants it: subjectKeyIdentifier is the SHA-256 of the key.
+    pub fn issue(&self, key: PrivateKey, usage: Use) -> User {
+        let mut seed = [0; 16];
+        aws_lc_rs::rand::fill(&mut seed).unwrap();
+        let uid = Uid::from_random(seed);
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name("LIFE test user");
+        params.subject_alt_names = vec![SanType::URI(uid.urn().try_into().unwrap())];
+        params.serial_number = Some(SerialNumber::from_slice(&[&[1], &seed[..15]].concat()));
+        params.key_identifier_method = KeyIdMethod::PreSpecified(key.public_key().hash().0.to_vec());
+        params.use_authority_key_identifier_extension = true;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+        let rsa = matches!(key.public_key().algorithm(), life_pki::key::KeyAlgorithm::Rsa { .. });
+        params.key_usages = vec![match usage {
+            Use::Sign => KeyUsagePurpose::DigitalSignature,
+            Use::Encrypt if rsa => KeyUsagePurpose::KeyEncipherment,
+            Use::Encrypt => KeyUsagePurpose::KeyAgreement,
+        }];
+        let certificate = params.signed_by(&Subject(key.public_key()), &self.issuer).unwrap().der().to_vec();
+        User { uid, key, certificate }
+    }
+
+    pub fn rsa(&self, usage: Use) -> User {
+        self.issue(PrivateKey::generate_rsa(2048).unwrap(), usage)
+    }
+
+    pub fn p256(&self, usage: Use) -> User {
+        self.issue(PrivateKey::generate_p256().unwrap(), usage)
+    }
+}
+
+/// Lets rcgen write a key of ours into a certificate.
+struct Subject<'a>(&'a life_pki::PublicKey);
+
+impl rcgen::PublicKeyData for Subject<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.bits()
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        match self.0.algorithm() {
+            life_pki::key::KeyAlgorithm::Rsa { .. } => &rcgen::PKCS_RSA_SHA256,
+            life_pki::key::KeyAlgorithm::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+        }
+    }
+}
+
+fn name(common: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common);
+    name
+}
+
+pub fn now() -> Timestamp {
+    Timestamp::from_unix(NOW).unwrap()
+}
+
+impl User {
+    pub fn listed(&self) -> ListedRecipient {
+        ListedRecipient { uid: self.uid, root_key: self.key.public_key().hash() }
+    }
+
+    pub fn context(&self, purpose: Purpose, recipients: &[&Self]) -> DocumentContext {
+        let recipients = recipients.iter().map(|it| it.listed()).collect();
+        DocumentContext::new(purpose, self.uid, DocumentId([5; 16]), 1, recipients).unwrap()
+    }
+
+    pub fn attributes(&self, content: &[u8], context: DocumentContext) -> SignedAttributes {
+        let digest = signature::content_digest(content);
+        SignedAttributes::build(digest, now(), &self.certificate, context).unwrap()
+    }
+
+    /// Builds, signs and assembles, with the content enclosed.
+    pub fn sign(&self, content: &[u8], context: DocumentContext) -> Vec<u8> {
+        let attributes = self.attributes(content, context);
+        let value = self.key.sign(&attributes.to_der()).unwrap();
+        signature::assemble(Some(content), &attributes, &value, &[self.certificate.clone()]).unwrap()
+    }
+
+    pub fn sign_detached(&self, content: &[u8]) -> Vec<u8> {
+        let attributes = self.attributes(content, self.context(Purpose::Detached, &[]));
+        let value = self.key.sign(&attributes.to_der()).unwrap();
+        signature::assemble(None, &attributes, &value, &[self.certificate.clone()]).unwrap()
+    }
+}

@@ -1,0 +1,308 @@
+//! Every format made and read by this crate alone; the judges are in the other files.
+#![allow(missing_docs, reason = "tests")]
+
+mod common;
+
+use common::{Ca, Use};
+use life_envelope::accounting::{Accounting, AttestedStatement, Standing};
+use life_envelope::signature::{Signed, content_digest};
+use life_envelope::stream::{
+    self, Digests, Manifest, Opener, Position, Sealer, StreamHeader, segment_digest,
+};
+use life_envelope::{
+    DocumentContext, DocumentId, Envelope, Error, OwnKey, Purpose, SharingStatement, SignatureFault,
+    SignedAttributes, SignedData, StreamFault, envelope, limits, recipient, signature,
+};
+
+fn own(user: &common::User) -> OwnKey {
+    OwnKey::from_certificate(&user.certificate).unwrap()
+}
+
+#[test]
+fn several_recipients_of_both_families_open_an_envelope() {
+    let ca = Ca::new();
+    let users = [ca.rsa(Use::Encrypt), ca.p256(Use::Encrypt)];
+    let keys = users.each_ref().map(|it| it.key.public_key().clone());
+    for content in [&b""[..], b"x", &[7; 100_000]] {
+        let (sealed, key) = envelope::seal(content, &keys).unwrap();
+        let parsed = Envelope::parse(&sealed).unwrap();
+        assert_eq!(parsed.recipients().len(), 2);
+        assert_eq!(parsed.to_der(), sealed);
+        assert_eq!(parsed.open(&key).unwrap(), content);
+        for user in &users {
+            let info = parsed.find(&[own(user)]).unwrap();
+            let again = life_envelope::RecipientInfo::from_der(&info.to_der()).unwrap();
+            assert_eq!(&again, info);
+            let key = recipient::unwrap(&again, &user.key).unwrap();
+            assert_eq!(parsed.open(&key).unwrap(), content);
+        }
+        let stranger = ca.p256(Use::Encrypt);
+        assert!(parsed.find(&[own(&stranger)]).is_none());
+        // Implicit rejection: a key that does not fit unwraps to a random one, and only opening fails.
+        for info in parsed.recipients() {
+            let key = recipient::unwrap(info, &stranger.key).unwrap();
+            assert_eq!(parsed.open(&key), Err(Error::DecryptionFailed));
+        }
+    }
+}
+
+#[test]
+fn sharing_leaves_the_content_alone_and_is_accounted_for() {
+    let ca = Ca::new();
+    let (sender, reader, added) = (ca.rsa(Use::Sign), ca.p256(Use::Sign), ca.p256(Use::Sign));
+    let context = sender.context(Purpose::Document, &[&sender, &reader]);
+    let signed = sender.sign(b"a report", context.clone());
+    let (sealed, key) =
+        envelope::seal(&signed, &[sender.key.public_key().clone(), reader.key.public_key().clone()]).unwrap();
+
+    let mut shared = Envelope::parse(&sealed).unwrap();
+    shared.check_key(&key).unwrap();
+    shared.add_recipients(&key, &[added.key.public_key().clone(), reader.key.public_key().clone()]).unwrap();
+    let original = content_digest(&signed);
+    let statement = SharingStatement::new(
+        context.document_id(),
+        context.document_version(),
+        original,
+        vec![added.listed()],
+    )
+    .unwrap()
+    .to_der();
+    shared.add_statement(&reader.sign(&statement, reader.context(Purpose::Share, &[&added]))).unwrap();
+    let shared = shared.to_der();
+
+    let shared = Envelope::parse(&shared).unwrap();
+    assert_eq!(shared.recipients().len(), 3);
+    let opened = shared.open(&recipient::unwrap(shared.find(&[own(&added)]).unwrap(), &added.key).unwrap());
+    let opened = opened.unwrap();
+    let document = SignedData::detect(&opened).unwrap().unwrap();
+    let verified = document.verify(Signed::Enclosed).unwrap();
+    verified.check(Purpose::Document, sender.uid).unwrap();
+    assert_eq!(document.content(), Some(&b"a report"[..]));
+
+    let [statement] = shared.statements() else { panic!("one statement") };
+    let statement = SignedData::parse(statement).unwrap();
+    let attested = statement.verify(Signed::Enclosed).unwrap();
+    attested.check(Purpose::Share, reader.uid).unwrap();
+    let attested = AttestedStatement::new(&attested, statement.content().unwrap()).unwrap();
+    let accounting = Accounting::new(verified.context(), &content_digest(&opened), &[attested]);
+    let standings: Vec<_> = accounting
+        .account(shared.recipients(), &|_| None)
+        .into_iter()
+        .map(|it| (it.uid, it.standing))
+        .collect();
+    assert!(standings.contains(&(Some(added.uid), Standing::SharedBy(reader.uid))));
+    assert!(standings.contains(&(Some(sender.uid), Standing::Listed)));
+    assert!(!standings.iter().any(|(_, it)| *it == Standing::Unaccounted));
+    assert!(accounting.lists(&[added.listed()]));
+
+    // Without the statement the added recipient is found out.
+    let accounting = Accounting::new(verified.context(), &content_digest(&opened), &[]);
+    assert!(
+        accounting
+            .account(shared.recipients(), &|_| None)
+            .iter()
+            .any(|it| it.standing == Standing::Unaccounted)
+    );
+    assert!(!accounting.lists(&[added.listed()]));
+}
+
+#[test]
+fn attached_and_detached_signatures_of_both_families() {
+    let ca = Ca::new();
+    for signer in [ca.rsa(Use::Sign), ca.p256(Use::Sign)] {
+        let attached = signer.sign(b"content", signer.context(Purpose::Message, &[&signer]));
+        let parsed = SignedData::parse(&attached).unwrap();
+        let verified = parsed.verify(Signed::Enclosed).unwrap();
+        assert_eq!(verified.signing_time(), common::now());
+        assert_eq!(verified.signer_certificate(), signer.certificate);
+        assert_eq!(verified.signer_key(), signer.key.public_key());
+        assert_eq!(verified.signature_digest(), &parsed.signature_digest());
+        let fault = |it: SignatureFault| Err(Error::Signature(it));
+        assert_eq!(verified.check(Purpose::Document, signer.uid), fault(SignatureFault::PurposeMismatch));
+        let other = ca.p256(Use::Sign).uid;
+        assert_eq!(verified.check(Purpose::Message, other), fault(SignatureFault::SenderMismatch));
+        let failed = parsed.verify(Signed::Content(b"content")).err();
+        assert_eq!(failed, Some(Error::Signature(SignatureFault::ContentPresent)));
+
+        let detached = signer.sign_detached(b"content");
+        let parsed = SignedData::parse(&detached).unwrap();
+        assert!(parsed.verify(Signed::Content(b"content")).is_ok());
+        assert!(parsed.verify(Signed::Digest(&content_digest(b"content"))).is_ok());
+        let failed = parsed.verify(Signed::Content(b"contend")).err();
+        assert_eq!(failed, Some(Error::Signature(SignatureFault::DigestMismatch)));
+        let failed = parsed.verify(Signed::Enclosed).err();
+        assert_eq!(failed, Some(Error::Signature(SignatureFault::ContentMissing)));
+    }
+}
+
+#[test]
+fn the_vault_reads_exactly_what_was_built() {
+    let ca = Ca::new();
+    let signer = ca.rsa(Use::Sign);
+    let attributes = signer.attributes(b"content", signer.context(Purpose::Document, &[&signer]));
+    let der = attributes.to_der();
+    assert_eq!(SignedAttributes::parse(&der), Ok(attributes.clone()));
+    assert_eq!(attributes.certificate_hash(), &content_digest(&signer.certificate));
+    for end in 0..der.len() {
+        assert!(SignedAttributes::parse(&der[..end]).is_err());
+    }
+    // A signature under another certificate than the one named is not put together.
+    let other = ca.rsa(Use::Sign);
+    let value = signer.key.sign(&der).unwrap();
+    let failed = signature::assemble(None, &attributes, &value, &[other.certificate.clone()]);
+    assert_eq!(failed, Err(Error::Signature(SignatureFault::CertificateMismatch)));
+    // A signature by another key does not verify.
+    let value = other.key.sign(&der).unwrap();
+    let forged =
+        signature::assemble(Some(b"content"), &attributes, &value, &[signer.certificate.clone()]).unwrap();
+    let failed = SignedData::parse(&forged).unwrap().verify(Signed::Enclosed).err();
+    assert_eq!(failed, Some(Error::Signature(SignatureFault::Invalid)));
+}
+
+#[test]
+fn opaque_content_is_not_taken_for_signed() {
+    for content in [&b""[..], b"plain text", &[0x30, 0x80], &[0x30; 64]] {
+        assert!(SignedData::detect(content).unwrap().is_none());
+    }
+}
+
+fn seal_stream(plaintext: &[u8], sender: &common::User, sign: bool) -> Vec<u8> {
+    let context =
+        DocumentContext::new(Purpose::Document, sender.uid, DocumentId([5; 16]), 1, vec![sender.listed()])
+            .unwrap();
+    let keys = [sender.key.public_key().clone()];
+    let (mut out, mut sealer) =
+        Sealer::new(context.document_id(), context.document_version(), &keys).unwrap();
+    let mut digests = Digests::new();
+    let mut rest = plaintext;
+    loop {
+        let (segment, after) = rest.split_at(rest.len().min(sealer.segment_size()));
+        rest = after;
+        digests.push(&segment_digest(segment), segment.len());
+        let position = if rest.is_empty() { Position::Last } else { Position::Inner };
+        let mut segment = segment.to_vec();
+        let tag = sealer.seal_segment(&mut segment, position).unwrap();
+        out.extend_from_slice(&segment);
+        out.extend_from_slice(&tag);
+        if rest.is_empty() {
+            break;
+        }
+    }
+    let manifest = digests.finish(sealer.commitment()).to_der();
+    let signed = sign.then(|| sender.sign(&manifest, context));
+    out.extend_from_slice(&stream::trailer(signed.as_deref()).unwrap());
+    out
+}
+
+fn open_stream(
+    bytes: &[u8],
+    reader: &common::User,
+    piece: usize,
+) -> Result<(Vec<u8>, Option<Vec<u8>>), Error> {
+    let header = stream::header_length(bytes)?.ok_or(StreamFault::Truncated)?;
+    let (head, body) = bytes.split_at_checked(header).ok_or(StreamFault::Truncated)?;
+    let head = StreamHeader::parse(head)?;
+    let info = head.envelope().find(&[own(reader)]).ok_or(Error::NotARecipient)?;
+    let key = head.open(&recipient::unwrap(info, &reader.key)?)?;
+    let mut opener = Opener::new(key)?;
+    let (mut out, mut segment, mut digests) = (Vec::new(), Vec::new(), Digests::new());
+    let mut take = |opener: &mut Opener| -> Result<(), Error> {
+        while opener.next_segment(&mut segment)? {
+            digests.push(&segment_digest(&segment), segment.len());
+            out.extend_from_slice(&segment);
+        }
+        Ok(())
+    };
+    for piece in body.chunks(piece) {
+        opener.push(piece)?;
+        take(&mut opener)?;
+    }
+    opener.end_input()?;
+    take(&mut opener)?;
+    let actual = digests.finish(opener.commitment());
+    let ending = opener.finish()?;
+    assert_eq!(ending.length, out.len() as u64);
+    if let Some(trailer) = &ending.trailer {
+        let signed = SignedData::parse(trailer)?;
+        signed.verify(Signed::Enclosed)?.check(Purpose::Document, reader.uid)?;
+        Manifest::from_der(signed.content().unwrap())?.check(&actual)?;
+    }
+    Ok((out, ending.trailer))
+}
+
+#[test]
+fn streams_round_trip_at_every_boundary() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Sign);
+    let first = stream::FIRST_SEGMENT;
+    let second = first + stream::SEGMENT;
+    for length in [0, 1, first - 1, first, first + 1, second - 1, second, second + 1, 3_000_000] {
+        let plaintext: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+        for sign in [true, false] {
+            let sealed = seal_stream(&plaintext, &user, sign);
+            for piece in [1 << 20, 65_537] {
+                let (opened, trailer) = open_stream(&sealed, &user, piece).unwrap();
+                assert!(opened == plaintext, "{length} {sign} {piece}");
+                assert_eq!(trailer.is_some(), sign);
+            }
+        }
+    }
+}
+
+#[test]
+fn truncated_and_changed_streams_do_not_open() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Sign);
+    let sealed = seal_stream(&vec![9; 2_500_000], &user, true);
+    let header = stream::header_length(&sealed).unwrap().unwrap();
+    let boundary = header + stream::CIPHERTEXT_SEGMENT;
+    for end in [
+        header,
+        header + 1,
+        header + 40,
+        boundary - 1,
+        boundary,
+        boundary + 1,
+        sealed.len() - 5,
+        sealed.len() - 1,
+    ] {
+        assert!(open_stream(&sealed[..end], &user, 1 << 20).is_err(), "{end}");
+    }
+    // Cut at a segment boundary, with a proper end put behind it.
+    let mut cut = sealed[..boundary].to_vec();
+    cut.extend_from_slice(&[0; 4]);
+    assert_eq!(open_stream(&cut, &user, 1 << 20).err(), Some(Error::DecryptionFailed));
+    for at in [header, header + 5, header + 39, header + 41, boundary + 3] {
+        let mut changed = sealed.clone();
+        changed[at] ^= 1;
+        assert_eq!(open_stream(&changed, &user, 1 << 20).err(), Some(Error::DecryptionFailed), "{at}");
+    }
+    // Two segments exchanged.
+    let mut changed = sealed.clone();
+    let (a, b) = (boundary - 1000, boundary + 5000);
+    changed.swap(a, b);
+    assert!(open_stream(&changed, &user, 1 << 20).is_err());
+    // Another stream's envelope or trailer.
+    let other = seal_stream(b"other", &user, true);
+    let other_header = stream::header_length(&other).unwrap().unwrap();
+    let swapped = [&other[..other_header], &sealed[header..]].concat();
+    assert_eq!(open_stream(&swapped, &user, 1 << 20).err(), Some(Error::DecryptionFailed));
+    let body = other_header + 40 + 5 + 16;
+    let unsigned = seal_stream(b"other", &user, false);
+    let unsigned_header = stream::header_length(&unsigned).unwrap().unwrap();
+    let grafted = [&unsigned[..unsigned_header + 61], &other[body..]].concat();
+    let failed = open_stream(&grafted, &user, 1 << 20).err();
+    assert_eq!(failed, Some(Error::Stream(StreamFault::CommitmentMismatch)));
+}
+
+#[test]
+fn sizes_are_limited() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Encrypt);
+    let keys = [user.key.public_key().clone()];
+    let largest = vec![1; limits::MAX_CONTENT + 1];
+    assert_eq!(envelope::seal(&largest, &keys).err(), Some(Error::TooLarge));
+    let (sealed, key) = envelope::seal(&largest[1..], &keys).unwrap();
+    assert!(Envelope::parse(&sealed).unwrap().open(&key).unwrap() == largest[1..]);
+    assert_eq!(envelope::seal(b"", &[]).err(), Some(Error::NotARecipient));
+}
