@@ -1,3 +1,7 @@
-//! The process that holds every long-term key.
+//! Starts the vault: harden, log, take the socket from standard input, serve until the broker goes.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    life_vault::process::run()
+}

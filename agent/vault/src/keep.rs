@@ -1,0 +1,230 @@
+//! What the vault holds: open sessions and pending accounts, each under a random handle.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use life_credentials::{RootCredential, SoftwareCertificate};
+use life_pki::account_log::CredentialId;
+use life_pki::{ParticipantKind, PrivateKey, Uid};
+use life_sys::secret::Key256;
+use life_vault_protocol::table::{Next, lookup};
+use life_vault_protocol::{RequestKind, State, VaultError};
+
+/// The most sessions at once.
+pub(crate) const MAX_SESSIONS: usize = 64;
+/// The most pending accounts at once.
+pub(crate) const MAX_PENDINGS: usize = 16;
+
+/// How far a session has come. Dropping a stage wipes its keys.
+pub(crate) enum Stage {
+    /// Its keys are wiped; a request that was under way finds nothing any more.
+    Locked,
+    /// The working credential is open.
+    Opened(Box<SoftwareCertificate>),
+    /// The root credential too.
+    Unlocked(Box<(SoftwareCertificate, RootCredential)>),
+}
+
+impl Stage {
+    fn state(&self) -> Result<State, VaultError> {
+        match self {
+            Self::Locked => Err(VaultError::UnknownSession),
+            Self::Opened(_) => Ok(State::Opened),
+            Self::Unlocked(_) => Ok(State::Unlocked),
+        }
+    }
+
+    /// The working credential, open in both states.
+    pub(crate) fn working(&self) -> Result<&SoftwareCertificate, VaultError> {
+        match self {
+            Self::Locked => Err(VaultError::UnknownSession),
+            Self::Opened(working) => Ok(working),
+            Self::Unlocked(both) => Ok(&both.0),
+        }
+    }
+
+    /// The root credential.
+    pub(crate) fn root(&self) -> Result<&RootCredential, VaultError> {
+        match self {
+            Self::Unlocked(both) => Ok(&both.1),
+            _ => Err(VaultError::WrongState),
+        }
+    }
+}
+
+/// An account whose keys exist nowhere else yet.
+pub(crate) struct Pending {
+    pub(crate) uid: Uid,
+    pub(crate) kind: ParticipantKind,
+    pub(crate) credential_id: CredentialId,
+    pub(crate) authentication: PrivateKey,
+    pub(crate) signature: PrivateKey,
+    pub(crate) encryption: PrivateKey,
+    pub(crate) root: PrivateKey,
+    pub(crate) history_key: Key256,
+    pub(crate) committed: Mutex<Option<Commitment>>,
+}
+
+/// What a commit made, kept to give the same bytes again.
+#[derive(Clone)]
+pub(crate) struct Commitment {
+    pub(crate) log: Vec<Vec<u8>>,
+    pub(crate) seal: Vec<u8>,
+}
+
+impl Pending {
+    fn state(&self) -> State {
+        if self.commitment().is_some() { State::Committed } else { State::Generated }
+    }
+
+    pub(crate) fn commitment(&self) -> MutexGuard<'_, Option<Commitment>> {
+        self.committed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All sessions and pending accounts.
+#[derive(Default)]
+pub(crate) struct Keep {
+    sessions: Mutex<HashMap<u64, Arc<RwLock<Stage>>>>,
+    pendings: Mutex<HashMap<u64, Arc<Pending>>>,
+    /// How often everything was locked.
+    epoch: AtomicU64,
+}
+
+/// The moment a request came in: what is opened for it counts only if nothing was locked since.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Epoch(u64);
+
+impl Keep {
+    /// The number of sessions and pending accounts.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (guard(&self.sessions).len(), guard(&self.pendings).len())
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::SeqCst))
+    }
+
+    /// Checks that there is room for one more session; [`Keep::add_session`] checks again.
+    pub(crate) fn session_room(&self) -> Result<(), VaultError> {
+        if guard(&self.sessions).len() < MAX_SESSIONS { Ok(()) } else { Err(VaultError::TooManySessions) }
+    }
+
+    /// Checks that there is room for one more pending account; [`Keep::add_pending`] checks again.
+    pub(crate) fn pending_room(&self) -> Result<(), VaultError> {
+        if guard(&self.pendings).len() < MAX_PENDINGS { Ok(()) } else { Err(VaultError::TooManyPendings) }
+    }
+
+    /// Keeps an open credential, unless everything was locked since its request came in.
+    pub(crate) fn add_session(&self, opened: SoftwareCertificate, since: Epoch) -> Result<u64, VaultError> {
+        let mut sessions = guard(&self.sessions);
+        if self.epoch() != since {
+            return Err(VaultError::SecretWithdrawn);
+        }
+        let handle = fresh_handle(&sessions, MAX_SESSIONS).ok_or(VaultError::TooManySessions)?;
+        sessions.insert(handle, Arc::new(RwLock::new(Stage::Opened(Box::new(opened)))));
+        Ok(handle)
+    }
+
+    /// Keeps a pending account.
+    pub(crate) fn add_pending(&self, pending: Pending) -> Result<u64, VaultError> {
+        let mut pendings = guard(&self.pendings);
+        let handle = fresh_handle(&pendings, MAX_PENDINGS).ok_or(VaultError::TooManyPendings)?;
+        pendings.insert(handle, Arc::new(pending));
+        Ok(handle)
+    }
+
+    /// Runs an operation on a session that the table allows in its state; others may run beside it.
+    pub(crate) fn with_session<T>(
+        &self,
+        handle: u64,
+        request: RequestKind,
+        operation: impl FnOnce(&Stage) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let session = self.session(handle)?;
+        let stage = session.read().map_err(|_| VaultError::Internal)?;
+        permit(stage.state()?, request)?;
+        operation(&stage)
+    }
+
+    /// Opens the root credential of a session: the one step from Opened to Unlocked. Nothing runs beside it.
+    pub(crate) fn unlock_root<T>(
+        &self,
+        handle: u64,
+        open: impl FnOnce(&SoftwareCertificate) -> Result<(RootCredential, T), VaultError>,
+    ) -> Result<T, VaultError> {
+        let session = self.session(handle)?;
+        let mut stage = session.write().map_err(|_| VaultError::Internal)?;
+        permit(stage.state()?, RequestKind::OpenRoot)?;
+        let (root, answer) = open(stage.working()?)?;
+        *stage = match std::mem::replace(&mut *stage, Stage::Locked) {
+            Stage::Opened(working) => Stage::Unlocked(Box::new((*working, root))),
+            other => other,
+        };
+        Ok(answer)
+    }
+
+    /// Forgets a session and wipes its keys; returns when no operation uses them any more.
+    pub(crate) fn lock(&self, handle: u64) -> Result<(), VaultError> {
+        let session = guard(&self.sessions).remove(&handle).ok_or(VaultError::UnknownSession)?;
+        wipe(&session);
+        Ok(())
+    }
+
+    /// Forgets every session and wipes their keys. Pending accounts stay: they are no unlocked credentials, and their
+    /// registration would be lost.
+    pub(crate) fn lock_all(&self) {
+        let sessions: Vec<_> = {
+            let mut sessions = guard(&self.sessions);
+            self.epoch.fetch_add(1, Ordering::SeqCst);
+            sessions.drain().collect()
+        };
+        sessions.iter().for_each(|(_, session)| wipe(session));
+    }
+
+    /// A pending account that the table allows the request for.
+    pub(crate) fn pending(&self, handle: u64, request: RequestKind) -> Result<Arc<Pending>, VaultError> {
+        let pending = guard(&self.pendings).get(&handle).cloned().ok_or(VaultError::UnknownPending)?;
+        permit(pending.state(), request)?;
+        Ok(pending)
+    }
+
+    /// Forgets a pending account; its keys are wiped when the last operation is through with them.
+    pub(crate) fn remove_pending(&self, handle: u64) {
+        guard(&self.pendings).remove(&handle);
+    }
+
+    fn session(&self, handle: u64) -> Result<Arc<RwLock<Stage>>, VaultError> {
+        guard(&self.sessions).get(&handle).cloned().ok_or(VaultError::UnknownSession)
+    }
+}
+
+/// Looks the request up in the table.
+pub(crate) fn permit(state: State, request: RequestKind) -> Result<Next, VaultError> {
+    lookup(state, request).ok_or(VaultError::WrongState)
+}
+
+/// Waits for running operations and drops the keys, also after a panic in one of them.
+fn wipe(session: &RwLock<Stage>) {
+    *session.write().unwrap_or_else(PoisonError::into_inner) = Stage::Locked;
+}
+
+fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A random handle, not 0 and not in use; none when the table is full or the generator fails.
+fn fresh_handle<T>(table: &HashMap<u64, T>, max: usize) -> Option<u64> {
+    if table.len() >= max {
+        return None;
+    }
+    let mut bytes = [0; 8];
+    loop {
+        aws_lc_rs::rand::fill(&mut bytes).ok()?;
+        let handle = u64::from_ne_bytes(bytes);
+        if handle != 0 && !table.contains_key(&handle) {
+            return Some(handle);
+        }
+    }
+}

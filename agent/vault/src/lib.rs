@@ -1,0 +1,31 @@
+//! The process that holds every long-term key.
+//!
+//! The broker starts it with one end of a socket pair as standard input and is treated as hostile from then on: each
+//! frame is capped and parsed into an enum ([`life_vault_protocol`]), each request is looked up in the state table
+//! before anything else happens, and what goes out is signatures over typed input, public keys, and content keys
+//! that the root credential unwrapped (FORMATS §4 and §6). Once started it needs no file and no network.
+//!
+//! Threads, all made at the start:
+//! - *quick* workers take turns reading the socket; whoever has read a request answers it, so that a signature costs
+//!   one read, one write and no hand-over. Each request runs in one function that is never inlined
+//!   (`perform` and `perform_slow` in `operations`), called by the worker's loop: the place to wipe stack
+//!   and registers before the answer goes out.
+//! - *slow* workers generate keys and derive them from passphrases.
+//! - one *waiter* waits for secrets from descriptors and pinentry, so that no wait ever holds up a signature, and
+//!   locking pre-empts them all.
+
+#![forbid(unsafe_code)]
+
+mod inbox;
+mod keep;
+mod log;
+mod operations;
+mod outbox;
+pub mod process;
+mod secret_source;
+mod server;
+mod slow;
+pub mod tls;
+mod waiter;
+
+pub use secret_source::assuan::fuzz_pinentry;

@@ -1,0 +1,60 @@
+//! What the vault does with its keys: one function for quick requests, one for slow work.
+
+mod account;
+mod session;
+
+use life_vault_protocol::{Request, Response, VaultError};
+
+use crate::keep::Keep;
+use crate::slow::SlowWork;
+
+/// Performs a quick request. Never inlined: when it returns, its stack frames are below the caller's and can be wiped.
+#[inline(never)]
+pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
+    answer(match request {
+        Request::AnswerChallenge { pending, slot, envelope } => {
+            account::answer_challenge(keep, pending, slot, &envelope)
+        }
+        Request::CommitAccount { pending, time } => account::commit(keep, pending, time),
+        Request::DiscardAccount { pending } => account::discard(keep, pending),
+        Request::Lock { session } => session::lock(keep, session),
+        Request::Mac { session, data } => session::mac(keep, session, &data),
+        Request::OpenRoot { session, log, seals } => session::open_root(keep, session, &log, &seals),
+        Request::SignAttributes { session, attributes } => {
+            session::sign_attributes(keep, session, &attributes)
+        }
+        Request::SignTls { session, input } => session::sign_tls(keep, session, &input),
+        Request::Status => Ok(status(keep)),
+        Request::UnwrapContentKey { session, recipient_info } => {
+            session::unwrap_content_key(keep, session, &recipient_info)
+        }
+        // These go other ways; the server's `take` knows them.
+        Request::CancelSecret { .. }
+        | Request::ExportSoftwareCertificate { .. }
+        | Request::GenerateAccount { .. }
+        | Request::LockAll
+        | Request::OpenSoftwareCertificate { .. } => Err(VaultError::WrongState),
+    })
+}
+
+/// Performs slow work. Never inlined, as [`perform`].
+#[inline(never)]
+pub(crate) fn perform_slow(keep: &Keep, work: SlowWork) -> Response {
+    answer(match work {
+        SlowWork::Export { pending, certificates, issuers, passphrase } => {
+            account::export(keep, pending, &certificates, &issuers, &passphrase)
+        }
+        SlowWork::Generate { uid, kind, algorithm } => account::generate(keep, uid, kind, algorithm),
+        SlowWork::Open { certificate, passphrase } => session::open(keep, &certificate, &passphrase),
+    })
+}
+
+fn answer(result: Result<Response, VaultError>) -> Response {
+    result.unwrap_or_else(Response::Error)
+}
+
+fn status(keep: &Keep) -> Response {
+    let (sessions, pendings) = keep.counts();
+    let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    Response::Status { pid: std::process::id(), sessions: count(sessions), pendings: count(pendings) }
+}

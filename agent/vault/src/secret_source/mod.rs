@@ -1,0 +1,46 @@
+//! Where a passphrase comes from when it does not come with the request.
+
+pub(crate) mod assuan;
+pub(crate) mod descriptor;
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use life_sys::secret::SecretBytes;
+use life_vault_protocol::{Prompt, VaultError};
+
+/// What a source waits for.
+pub(crate) enum Interest {
+    Readable,
+    Writable,
+}
+
+/// A source in the middle of its work. It is asked what it waits for, told when that has come, and never blocks.
+pub(crate) enum Source {
+    Descriptor(descriptor::Reading),
+    Prompt(assuan::Asking),
+}
+
+impl Source {
+    pub(crate) fn descriptor(fd: OwnedFd) -> Self {
+        Self::Descriptor(descriptor::Reading::new(fd))
+    }
+
+    pub(crate) fn prompt(input: OwnedFd, output: OwnedFd, prompt: &Prompt) -> Self {
+        Self::Prompt(assuan::Asking::new(input, output, prompt))
+    }
+
+    pub(crate) fn interest(&self) -> (BorrowedFd<'_>, Interest) {
+        match self {
+            Self::Descriptor(reading) => reading.interest(),
+            Self::Prompt(asking) => asking.interest(),
+        }
+    }
+
+    /// Does one step; `None` when there is more to wait for.
+    pub(crate) fn step(&mut self) -> Option<Result<SecretBytes, VaultError>> {
+        match self {
+            Self::Descriptor(reading) => reading.step(),
+            Self::Prompt(asking) => asking.step(),
+        }
+    }
+}

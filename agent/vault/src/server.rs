@@ -1,0 +1,244 @@
+//! The threads, and the way of a request through them.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, Builder, Scope};
+use std::time::{Duration, Instant};
+
+use life_pki::Timestamp;
+use life_vault_protocol::request::MAX_SECRET_SECONDS;
+use life_vault_protocol::{FrameError, Request, RequestKind, Response, SecretSource, VaultError};
+
+use crate::inbox::Inbox;
+use crate::keep::Keep;
+use crate::operations::{perform, perform_slow};
+use crate::outbox::Outbox;
+use crate::secret_source::Source;
+use crate::slow::{PendingCertificate, Slow, SlowJob, SlowWork};
+use crate::waiter::{Awaited, Wait, Waiter};
+
+const SLOW_WORKERS: usize = 2;
+const STACK: usize = 512 * 1024;
+
+/// Why serving ended before the broker closed its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// More descriptors than any request has.
+    #[error("the broker sent more descriptors than a request can have")]
+    Descriptors,
+    /// The framing is broken.
+    #[error("the broker broke the framing: {0}")]
+    Frame(#[from] FrameError),
+    /// The socket failed.
+    #[error("the socket failed: {0}")]
+    Io(#[from] io::Error),
+    /// The broker went in the middle of a frame.
+    #[error("the broker went in the middle of a frame")]
+    Truncated,
+}
+
+struct Server {
+    inbox: Mutex<Inbox>,
+    outbox: Outbox,
+    keep: Keep,
+    slow: Slow,
+    waiter: Waiter,
+    failure: Mutex<Option<ServeError>>,
+}
+
+/// Serves one broker until it closes its end; then every key is wiped.
+pub(crate) fn serve(socket: UnixStream) -> Result<(), ServeError> {
+    let server = Server {
+        outbox: Outbox::new(socket.try_clone()?),
+        inbox: Mutex::new(Inbox::new(socket)),
+        keep: Keep::default(),
+        slow: Slow::default(),
+        waiter: Waiter::new()?,
+        failure: Mutex::new(None),
+    };
+    let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    let started = thread::scope(|scope| {
+        let started = (|| {
+            spawn(scope, "waiter", || server.waiter.run(|awaited| server.awaited(awaited)))?;
+            for _ in 0..SLOW_WORKERS {
+                spawn(scope, "slow", || server.work_slowly())?;
+            }
+            for _ in 0..quick_workers {
+                spawn(scope, "quick", || server.work_quickly())?;
+            }
+            Ok(())
+        })();
+        if started.is_err() {
+            server.shut_down();
+        }
+        started
+    });
+    started.map_err(ServeError::Io)?;
+    match server.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(failure) => Err(failure),
+        None => Ok(()),
+    }
+}
+
+fn spawn<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    body: impl FnOnce() + Send + 'scope,
+) -> io::Result<()> {
+    Builder::new().name(name.to_owned()).stack_size(STACK).spawn_scoped(scope, body).map(drop)
+}
+
+impl Server {
+    /// Takes turns at the socket: whoever has read a request answers it while another reads on.
+    fn work_quickly(&self) {
+        loop {
+            let next = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let received = match next {
+                Ok(Some(received)) => received,
+                Ok(None) => break,
+                Err(error) => {
+                    *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    break;
+                }
+            };
+            let since = Instant::now();
+            match received.request {
+                Ok((request, descriptors)) => self.take(received.id, since, request, descriptors),
+                Err(error) => {
+                    tracing::warn!(%error, "a frame held no request");
+                    self.outbox.send(received.id, &Response::Error(error));
+                }
+            }
+        }
+        self.shut_down();
+    }
+
+    /// Answers a request at once, or passes it to those who take longer.
+    fn take(&self, id: u64, since: Instant, request: Request, descriptors: Vec<OwnedFd>) {
+        let kind = request.kind();
+        let passed_on = match request {
+            Request::CancelSecret { request } => {
+                if self.waiter.withdraw(request) {
+                    self.answer(request, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
+                }
+                self.answer(id, since, kind, None, Response::Done);
+                Ok(())
+            }
+            Request::LockAll => {
+                for waiting in self.waiter.withdraw_all() {
+                    self.answer(waiting, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
+                }
+                self.keep.lock_all();
+                self.answer(id, since, kind, None, Response::Done);
+                Ok(())
+            }
+            Request::GenerateAccount { uid, kind, algorithm } => (self.keep.pending_room())
+                .and_then(|()| self.slowly(id, since, SlowWork::Generate { uid, kind, algorithm })),
+            Request::ExportSoftwareCertificate { pending, certificates, issuers, passphrase } => {
+                self.slowly(id, since, SlowWork::Export { pending, certificates, issuers, passphrase })
+            }
+            Request::OpenSoftwareCertificate { pkcs12, secret, now, expected } => (self.keep.session_room())
+                .and_then(|()| Timestamp::from_unix(now).map_err(|_| VaultError::Malformed))
+                .and_then(|now| {
+                    let since_lock = self.keep.epoch();
+                    let certificate = PendingCertificate { pkcs12, now, expected, since: since_lock };
+                    self.open(id, since, certificate, secret, descriptors)
+                }),
+            request => {
+                let handle = handle(&request);
+                let response = guarded(|| perform(&self.keep, request));
+                self.answer(id, since, kind, handle, response);
+                Ok(())
+            }
+        };
+        if let Err(error) = passed_on {
+            self.answer(id, since, kind, None, Response::Error(error));
+        }
+    }
+
+    /// Gets the passphrase from where it comes, and opens the certificate when it is there.
+    fn open(
+        &self,
+        id: u64,
+        since: Instant,
+        certificate: PendingCertificate,
+        secret: SecretSource,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<(), VaultError> {
+        let mut descriptors = descriptors.into_iter();
+        let (source, seconds) = match (secret, descriptors.next(), descriptors.next()) {
+            (SecretSource::Inline(passphrase), ..) => {
+                return self.slowly(id, since, SlowWork::Open { certificate, passphrase });
+            }
+            (SecretSource::Descriptor { timeout_seconds }, Some(fd), _) => {
+                (Source::descriptor(fd), timeout_seconds)
+            }
+            (SecretSource::Prompt(prompt), Some(input), Some(output)) => {
+                (Source::prompt(input, output, &prompt), prompt.timeout_seconds)
+            }
+            _ => return Err(VaultError::Malformed),
+        };
+        let deadline = since + Duration::from_secs(seconds.min(MAX_SECRET_SECONDS).into());
+        self.waiter.add(Wait { id, since, deadline, source, certificate })
+    }
+
+    fn slowly(&self, id: u64, since: Instant, work: SlowWork) -> Result<(), VaultError> {
+        self.slow.push(SlowJob { id, since, work })
+    }
+
+    /// A secret has come, or will not come.
+    fn awaited(&self, awaited: Awaited) {
+        let Awaited { id, since, secret, certificate } = awaited;
+        let passed_on =
+            secret.and_then(|passphrase| self.slowly(id, since, SlowWork::Open { certificate, passphrase }));
+        if let Err(error) = passed_on {
+            self.answer(id, since, RequestKind::OpenSoftwareCertificate, None, Response::Error(error));
+        }
+    }
+
+    fn work_slowly(&self) {
+        while let Some(job) = self.slow.pop() {
+            let kind = job.work.kind();
+            let response = guarded(|| perform_slow(&self.keep, job.work));
+            self.answer(job.id, job.since, kind, None, response);
+        }
+    }
+
+    fn answer(&self, id: u64, since: Instant, kind: RequestKind, handle: Option<u64>, response: Response) {
+        self.outbox.send(id, &response);
+        crate::log::answered(kind, handle, &response, since);
+    }
+
+    /// Sends everybody home and wipes every key; may be called more than once.
+    fn shut_down(&self) {
+        self.slow.close();
+        self.waiter.close();
+        self.keep.lock_all();
+    }
+}
+
+const WITHDRAWN: Response = Response::Error(VaultError::SecretWithdrawn);
+
+/// Runs an operation; a panic in it, which no input should cause, ends this request and not the vault.
+fn guarded(operation: impl FnOnce() -> Response) -> Response {
+    catch_unwind(AssertUnwindSafe(operation)).unwrap_or(Response::Error(VaultError::Internal))
+}
+
+/// The handle a quick request names, for the log.
+fn handle(request: &Request) -> Option<u64> {
+    match request {
+        Request::AnswerChallenge { pending, .. }
+        | Request::CommitAccount { pending, .. }
+        | Request::DiscardAccount { pending } => Some(pending.0),
+        Request::Lock { session }
+        | Request::Mac { session, .. }
+        | Request::OpenRoot { session, .. }
+        | Request::SignAttributes { session, .. }
+        | Request::SignTls { session, .. }
+        | Request::UnwrapContentKey { session, .. } => Some(session.0),
+        _ => None,
+    }
+}

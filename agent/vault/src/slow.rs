@@ -1,0 +1,90 @@
+//! The queue of work that takes long: generating keys, and deriving them from passphrases.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use life_pki::{ParticipantKind, Timestamp, Uid};
+use life_sys::secret::SecretBytes;
+use life_vault_protocol::{PendingId, RequestKind, VaultError, WorkingKeyAlgorithm};
+
+use crate::keep::Epoch;
+
+/// The most waiting pieces of work.
+const MAX_WAITING: usize = 64;
+
+/// One piece of slow work, with the secret it needs.
+pub(crate) enum SlowWork {
+    Export { pending: PendingId, certificates: Vec<Vec<u8>>, issuers: Vec<Vec<u8>>, passphrase: SecretBytes },
+    Generate { uid: Uid, kind: ParticipantKind, algorithm: WorkingKeyAlgorithm },
+    Open { certificate: PendingCertificate, passphrase: SecretBytes },
+}
+
+/// A software certificate that waits for its passphrase.
+pub(crate) struct PendingCertificate {
+    pub(crate) pkcs12: Vec<u8>,
+    pub(crate) now: Timestamp,
+    pub(crate) expected: Option<Uid>,
+    pub(crate) since: Epoch,
+}
+
+impl SlowWork {
+    pub(crate) fn kind(&self) -> RequestKind {
+        match self {
+            Self::Export { .. } => RequestKind::ExportSoftwareCertificate,
+            Self::Generate { .. } => RequestKind::GenerateAccount,
+            Self::Open { .. } => RequestKind::OpenSoftwareCertificate,
+        }
+    }
+}
+
+/// Slow work and the frame it answers.
+pub(crate) struct SlowJob {
+    pub(crate) id: u64,
+    pub(crate) since: Instant,
+    pub(crate) work: SlowWork,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<SlowJob>,
+    closed: bool,
+}
+
+/// The queue between quick workers and slow ones.
+#[derive(Default)]
+pub(crate) struct Slow {
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+}
+
+impl Slow {
+    /// Adds work.
+    pub(crate) fn push(&self, job: SlowJob) -> Result<(), VaultError> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.jobs.len() >= MAX_WAITING {
+            return Err(VaultError::Busy);
+        }
+        queue.jobs.push_back(job);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Waits for work; none when the queue was closed.
+    pub(crate) fn pop(&self) -> Option<SlowJob> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self
+            .arrived
+            .wait_while(queue, |queue| queue.jobs.is_empty() && !queue.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        if queue.closed { None } else { queue.jobs.pop_front() }
+    }
+
+    /// Drops what waits and sends the workers home.
+    pub(crate) fn close(&self) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.closed = true;
+        queue.jobs.clear();
+        self.arrived.notify_all();
+    }
+}

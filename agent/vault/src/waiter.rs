@@ -1,0 +1,170 @@
+//! The one thread that waits for secrets, so that nothing else ever does.
+
+use std::collections::HashSet;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use life_sys::secret::SecretBytes;
+use life_vault_protocol::VaultError;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use crate::secret_source::{Interest, Source};
+use crate::slow::PendingCertificate;
+
+/// The most waits at once.
+const MAX_WAITS: usize = 16;
+
+/// A secret that is awaited.
+pub(crate) struct Wait {
+    /// The frame it belongs to.
+    pub(crate) id: u64,
+    pub(crate) since: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) source: Source,
+    pub(crate) certificate: PendingCertificate,
+}
+
+/// A wait that is over.
+pub(crate) struct Awaited {
+    pub(crate) id: u64,
+    pub(crate) since: Instant,
+    pub(crate) secret: Result<SecretBytes, VaultError>,
+    pub(crate) certificate: PendingCertificate,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// The frames whose answer still belongs to their wait; whoever removes one answers it.
+    open: HashSet<u64>,
+    incoming: Vec<Wait>,
+    closed: bool,
+}
+
+/// The waits, shared between quick workers and the waiting thread.
+pub(crate) struct Waiter {
+    shared: Mutex<Shared>,
+    wake: OwnedFd,
+}
+
+impl Waiter {
+    pub(crate) fn new() -> io::Result<Self> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { shared: Mutex::default(), wake })
+    }
+
+    /// Begins to wait.
+    pub(crate) fn add(&self, wait: Wait) -> Result<(), VaultError> {
+        let mut shared = self.shared();
+        if shared.open.len() >= MAX_WAITS {
+            return Err(VaultError::Busy);
+        }
+        if !shared.open.insert(wait.id) {
+            return Err(VaultError::Malformed);
+        }
+        shared.incoming.push(wait);
+        self.wake();
+        Ok(())
+    }
+
+    /// Gives a wait up; says whether there was one, which the caller then answers.
+    pub(crate) fn withdraw(&self, id: u64) -> bool {
+        let found = self.shared().open.remove(&id);
+        self.wake();
+        found
+    }
+
+    /// Gives all waits up, and says which; the caller answers them.
+    pub(crate) fn withdraw_all(&self) -> Vec<u64> {
+        let ids = self.shared().open.drain().collect();
+        self.wake();
+        ids
+    }
+
+    /// Ends the waiting thread.
+    pub(crate) fn close(&self) {
+        self.shared().closed = true;
+        self.wake();
+    }
+
+    /// The waiting thread: hands each secret over as it comes.
+    pub(crate) fn run(&self, hand_over: impl Fn(Awaited)) {
+        let mut waits: Vec<Wait> = Vec::new();
+        loop {
+            {
+                let mut shared = self.shared();
+                if shared.closed {
+                    return;
+                }
+                waits.append(&mut shared.incoming);
+                // What was given up is dropped, and its descriptors closed.
+                waits.retain(|wait| shared.open.contains(&wait.id));
+            }
+            let ready = match self.wait_for_any(&waits) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!(%error, "waiting for secrets failed");
+                    vec![false; waits.len()]
+                }
+            };
+            let now = Instant::now();
+            let mut flags = ready.into_iter();
+            let mut still = Vec::with_capacity(waits.len());
+            for mut wait in waits {
+                let outcome = match flags.next() {
+                    Some(true) => wait.source.step(),
+                    _ => None,
+                };
+                match outcome {
+                    None if now < wait.deadline => still.push(wait),
+                    None => self.finish(wait, Err(VaultError::SecretTimeout), &hand_over),
+                    Some(secret) => self.finish(wait, secret, &hand_over),
+                }
+            }
+            waits = still;
+        }
+    }
+
+    fn finish(&self, wait: Wait, secret: Result<SecretBytes, VaultError>, hand_over: &impl Fn(Awaited)) {
+        // Somebody who gave it up has answered already; the secret is wiped here.
+        if self.shared().open.remove(&wait.id) {
+            hand_over(Awaited { id: wait.id, since: wait.since, secret, certificate: wait.certificate });
+        }
+    }
+
+    /// Sleeps until a source is ready, a deadline passes or somebody calls; says which sources are ready.
+    fn wait_for_any(&self, waits: &[Wait]) -> io::Result<Vec<bool>> {
+        let mut polled = vec![PollFd::new(&self.wake, PollFlags::IN)];
+        for wait in waits {
+            let (fd, interest) = wait.source.interest();
+            let flags = match interest {
+                Interest::Readable => PollFlags::IN,
+                Interest::Writable => PollFlags::OUT,
+            };
+            polled.push(PollFd::from_borrowed_fd(fd, flags));
+        }
+        let now = Instant::now();
+        let timeout = waits.iter().map(|wait| wait.deadline.saturating_duration_since(now)).min();
+        let timeout = timeout.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut results = polled.iter().map(|fd| !fd.revents().is_empty());
+        if results.next() == Some(true) {
+            // A counter: one read clears all calls so far.
+            let _ = rustix::io::read(self.wake.as_fd(), &mut [0; 8]);
+        }
+        Ok(results.collect())
+    }
+
+    fn wake(&self) {
+        // It only fails when the counter is full, and then the thread is awake.
+        let _ = rustix::io::write(self.wake.as_fd(), &1u64.to_ne_bytes());
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
