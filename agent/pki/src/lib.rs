@@ -8,6 +8,7 @@ pub mod asn1;
 pub mod certificate;
 pub mod chain;
 pub mod csr;
+pub mod fuzz_entry;
 pub mod key;
 pub mod kind;
 pub mod private_key;

@@ -1,4 +1,5 @@
 //! Random histories verify; whatever is done to one is refused, or recognised as a rollback or a fork.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 

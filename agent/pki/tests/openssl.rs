@@ -1,4 +1,5 @@
 //! OpenSSL judges what we make, and we judge what OpenSSL makes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
 
