@@ -1,3 +1,7 @@
 //! The platform binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    life_platform::commands::run()
+}

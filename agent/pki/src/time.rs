@@ -19,6 +19,9 @@ pub struct Timestamp(i64);
 pub struct InvalidTime;
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z: what a clock that cannot be read stands for, at which nothing is valid yet.
+    pub const EPOCH: Self = Self(0);
+
     /// Takes seconds since 1970-01-01T00:00:00Z.
     ///
     /// # Errors

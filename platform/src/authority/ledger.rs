@@ -1,0 +1,152 @@
+//! What the CA remembers: whom it issued to, every serial, and what was revoked.
+
+use std::path::Path;
+
+use life_pki::account_log::CredentialId;
+use life_pki::{KeySlot, Timestamp, Uid};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::crl::Revoked;
+use crate::error::Error;
+use crate::store::migrate;
+
+const MIGRATIONS: &[&str] = &["
+CREATE TABLE account (
+    uid BLOB PRIMARY KEY,
+    evidence BLOB NOT NULL,
+    time INTEGER NOT NULL
+) STRICT;
+CREATE TABLE issued (
+    serial BLOB PRIMARY KEY,
+    uid BLOB NOT NULL REFERENCES account (uid),
+    credential BLOB,
+    slot INTEGER NOT NULL,
+    der BLOB NOT NULL,
+    time INTEGER NOT NULL,
+    revoked INTEGER
+) STRICT;
+CREATE INDEX issued_of_user ON issued (uid, credential);
+CREATE TABLE crl_number (number INTEGER NOT NULL) STRICT;
+INSERT INTO crl_number VALUES (0);
+"];
+
+/// A certificate to be remembered.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The slot.
+    pub slot: KeySlot,
+    /// Serial number, big endian.
+    pub serial: Vec<u8>,
+    /// The certificate.
+    pub der: Vec<u8>,
+}
+
+/// Number and entries of the next revocation list.
+#[derive(Clone, Debug)]
+pub struct NextList {
+    /// The CRL number.
+    pub number: u64,
+    /// Everything revoked so far.
+    pub revoked: Vec<Revoked>,
+}
+
+/// The CA's own database.
+pub struct Ledger(Connection);
+
+impl Ledger {
+    /// Opens or makes the database.
+    ///
+    /// # Errors
+    /// [`Error::Database`]; [`Error::Stored`] for one written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let mut connection = crate::store::connect(path)?;
+        migrate(&mut connection, MIGRATIONS)?;
+        Ok(Self(connection))
+    }
+
+    /// The certificates a user was issued before, when there was a registration, with the digest of its evidence.
+    ///
+    /// # Errors
+    /// [`Error::Database`], [`Error::Stored`].
+    pub fn account(&self, uid: Uid) -> Result<Option<([u8; 32], Vec<Issued>)>, Error> {
+        let evidence: Option<[u8; 32]> = self
+            .0
+            .query_row("SELECT evidence FROM account WHERE uid = ?", [uid.as_bytes()], |row| row.get(0))
+            .optional()?;
+        let Some(evidence) = evidence else { return Ok(None) };
+        let mut statement = self.0.prepare_cached("SELECT slot, serial, der FROM issued WHERE uid = ?")?;
+        let rows = statement.query_map([uid.as_bytes()], |row| {
+            Ok((row.get::<_, u8>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+        })?;
+        let mut issued = Vec::new();
+        for row in rows {
+            let (slot, serial, der) = row?;
+            let slot = KeySlot::from_number(slot).ok_or(Error::Stored("a key slot"))?;
+            issued.push(Issued { slot, serial, der });
+        }
+        Ok(Some((evidence, issued)))
+    }
+
+    /// Remembers a registration and its certificates, before they are handed out.
+    ///
+    /// # Errors
+    /// [`Error::Database`], also when the user or a serial is there already.
+    pub fn record(
+        &mut self,
+        uid: Uid,
+        evidence: &[u8; 32],
+        credential: CredentialId,
+        issued: &[Issued],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute("INSERT INTO account VALUES (?, ?, ?)", params![uid.as_bytes(), evidence, now.unix()])?;
+        for certificate in issued {
+            let credential = (certificate.slot != KeySlot::Root).then_some(credential.0);
+            tx.execute(
+                "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                params![
+                    certificate.serial,
+                    uid.as_bytes(),
+                    credential,
+                    certificate.slot.number(),
+                    certificate.der,
+                    now.unix()
+                ],
+            )?;
+        }
+        Ok(tx.commit()?)
+    }
+
+    /// Marks every certificate of a credential as revoked; the first time counts. Returns how many there are.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn revoke(&mut self, uid: Uid, credential: CredentialId, now: Timestamp) -> Result<usize, Error> {
+        Ok(self.0.execute(
+            "UPDATE issued SET revoked = COALESCE(revoked, ?) WHERE uid = ? AND credential = ?",
+            params![now.unix(), uid.as_bytes(), credential.0],
+        )?)
+    }
+
+    /// Takes the next CRL number and everything revoked by now.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn next_crl(&mut self, now: Timestamp) -> Result<NextList, Error> {
+        let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let number: u64 =
+            tx.query_row("UPDATE crl_number SET number = number + 1 RETURNING number", [], |row| row.get(0))?;
+        let revoked = tx
+            .prepare("SELECT serial, revoked FROM issued WHERE revoked <= ? ORDER BY revoked, serial")?
+            .query_map([now.unix()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+            .map(|row| {
+                let (serial, time) = row?;
+                let time = Timestamp::from_unix(time).map_err(|_| Error::Stored("a time"))?;
+                Ok(Revoked { serial, time })
+            })
+            .collect::<Result<_, Error>>()?;
+        tx.commit()?;
+        Ok(NextList { number, revoked })
+    }
+}

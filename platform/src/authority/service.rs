@@ -1,0 +1,168 @@
+//! The CA's process: a socket, one request at a time, and the two things it may sign.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use life_pki::account_log::CredentialId;
+use life_pki::certificate::Certificate;
+use life_pki::{KeySlot, Uid};
+use rustix::fs::Mode;
+use rustix::process::umask;
+
+use super::evidence::{CheckedEvidence, Evidence};
+use super::keys::CaKey;
+use super::ledger::{Issued, Ledger};
+use super::mint::Issuing;
+use super::protocol::{self, Request, Response, SignedList};
+use super::setup::USER_ISSUING;
+use crate::clock::Clock;
+use crate::config::{CaConfig, SocketAccess};
+use crate::encoding::Base64;
+use crate::error::{Error, io};
+use crate::layout::Layout;
+
+/// A peer that is silent for so long in the middle of a request is dropped.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The certificate authority: the issuing key and the ledger.
+pub struct Authority {
+    issuing: Issuing,
+    ledger: Ledger,
+    config: CaConfig,
+    clock: Clock,
+}
+
+impl Authority {
+    /// Loads the issuing key and opens the ledger.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Certificate`], [`Error::Database`].
+    pub fn open(layout: &Layout, config: CaConfig, clock: Clock) -> Result<Self, Error> {
+        let issuing = Issuing::new(CaKey::load(&layout.issuing_key())?, USER_ISSUING);
+        Ok(Self { issuing, ledger: Ledger::open(&layout.ca_database())?, config, clock })
+    }
+
+    /// Answers one request.
+    pub fn answer(&mut self, request: Request) -> Response {
+        let answer = match request {
+            Request::Crl => self.sign_crl().map(Response::Crl),
+            Request::Issue { uid, evidence } => self.issue(&uid, &evidence),
+            Request::Revoke { uid, credential } => self.revoke(&uid, &credential),
+        };
+        answer.unwrap_or_else(|error| {
+            tracing::warn!(%error, "request refused");
+            Response::Refused { message: error.to_string() }
+        })
+    }
+
+    fn issue(&mut self, uid: &str, evidence: &Evidence) -> Result<Response, Error> {
+        let uid: Uid = uid.parse().map_err(|_| Error::CaRefused("not a user id".to_owned()))?;
+        let checked = evidence.check(uid).map_err(|fault| Error::CaRefused(fault.to_string()))?;
+        let digest = evidence.digest();
+        let issued = match self.ledger.account(uid)? {
+            Some((known, issued)) if known == digest => issued,
+            Some(_) => return Err(Error::CaRefused("this user has another genesis".to_owned())),
+            None => self.mint(uid, &checked, &digest)?,
+        };
+        let certificates =
+            issued.into_iter().map(|issued| (issued.slot.name().to_owned(), Base64(issued.der)));
+        Ok(Response::Issued { certificates: certificates.collect::<BTreeMap<_, _>>() })
+    }
+
+    fn mint(&mut self, uid: Uid, checked: &CheckedEvidence, digest: &[u8; 32]) -> Result<Vec<Issued>, Error> {
+        let now = self.clock.now();
+        let mut issued = Vec::new();
+        for (slot, key) in checked.keys.slots() {
+            let days = match slot {
+                KeySlot::Root => self.config.root_credential_days,
+                _ => self.config.credential_days,
+            };
+            let der = self.issuing.user(uid, slot, key, now, days)?;
+            let certificate =
+                Certificate::from_der(&der).map_err(|_| Error::Certificate("the result does not parse"))?;
+            // What leaves this process is what the profile says, or nothing does.
+            if certificate.uid() != Some(uid) || certificate.slot() != Some(slot) {
+                return Err(Error::Certificate("the result does not fit the profile"));
+            }
+            issued.push(Issued { slot, serial: certificate.serial().to_vec(), der });
+        }
+        self.ledger.record(uid, digest, checked.credential.keys.id, &issued, now)?;
+        tracing::info!("issued the certificates of a new account");
+        Ok(issued)
+    }
+
+    fn revoke(&mut self, uid: &str, credential: &str) -> Result<Response, Error> {
+        let uid: Uid = uid.parse().map_err(|_| Error::CaRefused("not a user id".to_owned()))?;
+        let credential = CredentialId::from_hex(credential)
+            .ok_or_else(|| Error::CaRefused("not a credential id".to_owned()))?;
+        if self.ledger.revoke(uid, credential, self.clock.now())? == 0 {
+            return Err(Error::CaRefused("nothing was issued to this credential".to_owned()));
+        }
+        self.sign_crl().map(Response::Crl)
+    }
+
+    fn sign_crl(&mut self) -> Result<SignedList, Error> {
+        let now = self.clock.now();
+        let next = now.plus(self.config.crl_days * 86_400);
+        let list = self.ledger.next_crl(now)?;
+        let der = super::crl::sign(&self.issuing, list.number, &list.revoked, now, next)?;
+        Ok(SignedList { der: Base64(der), this_update: now.unix(), next_update: next.unix() })
+    }
+}
+
+/// Binds the CA's socket with its mode set by the umask, never by a later chmod.
+///
+/// A socket nobody listens on any more is taken over; a live one is not.
+///
+/// # Errors
+/// [`Error::Config`] when another CA listens; [`Error::Io`].
+pub fn bind(path: &Path, access: SocketAccess) -> Result<UnixListener, Error> {
+    if let Ok(meta) = std::fs::symlink_metadata(path) {
+        if !meta.file_type().is_socket() {
+            return Err(Error::Config("the CA's socket path is taken by something else".to_owned()));
+        }
+        if UnixStream::connect(path).is_ok() {
+            return Err(Error::Config("another CA listens on this socket".to_owned()));
+        }
+        std::fs::remove_file(path).map_err(io("cannot remove the stale socket of the CA"))?;
+    }
+    let mask = match access {
+        SocketAccess::Group => 0o117,
+        SocketAccess::Owner => 0o177,
+    };
+    let before = umask(Mode::from_raw_mode(mask));
+    let listener = UnixListener::bind(path);
+    umask(before);
+    listener.map_err(io("cannot listen on the CA's socket"))
+}
+
+/// Serves until the process ends. Requests of all connections go through the one authority in turn.
+pub fn serve(listener: &UnixListener, authority: Authority) {
+    let authority = Arc::new(Mutex::new(authority));
+    for stream in listener.incoming() {
+        let Ok(stream) = stream else { continue };
+        let authority = Arc::clone(&authority);
+        let spawned = std::thread::Builder::new().name("ca-peer".to_owned()).spawn(move || {
+            if let Err(error) = converse(stream, &authority) {
+                tracing::warn!(%error, "a peer's connection failed");
+            }
+        });
+        if spawned.is_err() {
+            tracing::error!("no thread for a peer");
+        }
+    }
+}
+
+fn converse(mut stream: UnixStream, authority: &Mutex<Authority>) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    while let Some(request) = protocol::read(&mut stream)? {
+        let response = authority.lock().unwrap_or_else(PoisonError::into_inner).answer(request);
+        protocol::write(&mut stream, &response)?;
+    }
+    Ok(())
+}

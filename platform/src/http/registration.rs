@@ -1,0 +1,302 @@
+//! Registration: begin, approval, keys with challenges, commit (FORMATS §8). Every step can be repeated.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use life_envelope::{Envelope, RecipientId, challenge};
+use life_pki::account_log::Entry;
+use life_pki::key::KeyAlgorithm;
+use life_pki::{KeySlot, ParticipantKind, PublicKey, Timestamp, Uid};
+use life_sys::secret::SecretBytes;
+
+use super::body::{self, json};
+use super::directory::by_name;
+use super::dto::{BeginRegistration, Challenges, Commit, Committed, RegistrationInfo};
+use super::level::MAX_SKEW;
+use super::problem::{Problem, Reason};
+use super::public::{issuer_list, needs_approval};
+use super::state::{App, blocking};
+use crate::authority::client::Certificates;
+use crate::authority::evidence::{CheckedEvidence, Evidence, Keys};
+use crate::config::seconds;
+use crate::encoding::{Base64, random};
+use crate::error::Error;
+use crate::store::accounts;
+use crate::store::registrations::{self, Accepted, Challenge, Proving, Registration, State as Progress};
+
+/// What the proof in the first request covers begins with.
+pub const BEGIN_PREFIX: &[u8] = b"LIFE registration v1\0";
+/// The largest root key seal: one recipient and one private key.
+const MAX_SEAL: usize = 64 << 10;
+
+/// Begins a registration, or answers the same key as before.
+pub(super) async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, seconds(app.config.timeouts.body)).await?;
+    let begin: BeginRegistration = body::parse(&parts.headers, &body)?;
+    let kind = ParticipantKind::from_name(&begin.kind)
+        .ok_or_else(|| Problem::new(Reason::InvalidArgument, "GET /v1/participant-kinds lists the kinds"))?;
+    let key = PublicKey::from_spki(&begin.key.0)
+        .ok()
+        .filter(|key| key.algorithm() == KeyAlgorithm::P256)
+        .ok_or_else(|| Problem::new(Reason::InvalidArgument, "key is a P-256 SubjectPublicKeyInfo"))?;
+    key.verify(&[BEGIN_PREFIX, &begin.key.0].concat(), &begin.proof.0)
+        .map_err(|_| Problem::new(Reason::ProofInvalid, "proof is the key's signature over itself"))?;
+    let (status, registration) = blocking(&app, move |app| begin_with(app, kind, &begin.key.0)).await?;
+    json(status, &info(&registration))
+}
+
+fn begin_with(app: &App, kind: ParticipantKind, key: &[u8]) -> Result<(StatusCode, Registration), Problem> {
+    let now = app.clock.now();
+    let approval = needs_approval(app.config.approval, kind);
+    let (state, lifetime) = if approval {
+        (Progress::PendingApproval, app.config.timeouts.approval)
+    } else {
+        (Progress::Open, app.config.timeouts.registration)
+    };
+    let new = Registration {
+        id: random()?,
+        uid: Uid::from_random(random()?),
+        kind,
+        client_key: key.to_vec(),
+        state,
+        created: now,
+        expires: later(now, lifetime),
+        proving: None,
+        accepted: None,
+    };
+    app.database.write(|tx| {
+        registrations::sweep(tx, now)?;
+        match registrations::find_by_key(tx, key)? {
+            Some(known) if known.kind == kind => Ok((StatusCode::OK, known)),
+            Some(_) => {
+                let detail = "this key began a registration of another kind; make a new key";
+                Err(Problem::new(Reason::RegistrationConflict, detail))
+            }
+            None => {
+                registrations::insert(tx, &new)?;
+                Ok((StatusCode::CREATED, new))
+            }
+        }
+    })
+}
+
+pub(super) async fn show(Extension(registration): Extension<Arc<Registration>>) -> Result<Response, Problem> {
+    json(StatusCode::OK, &info(&registration))
+}
+
+/// Takes the keys and answers with challenges; the same keys get the same challenges.
+pub(super) async fn keys(
+    State(app): State<Arc<App>>,
+    Extension(registration): Extension<Arc<Registration>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, seconds(app.config.timeouts.body)).await?;
+    let keys: Keys = body::parse(&parts.headers, &body)?;
+    let proving = blocking(&app, move |app| take_keys(app, &registration, keys)).await?;
+    let challenges = [(KeySlot::Encryption, proving.encryption), (KeySlot::Root, proving.root)];
+    let challenges = challenges.map(|(slot, challenge)| (slot.name(), Base64(challenge.envelope)));
+    json(StatusCode::OK, &Challenges { challenges: challenges.into() })
+}
+
+fn take_keys(app: &App, registration: &Registration, keys: Keys) -> Result<Proving, Problem> {
+    if let Some(proving) = registration.proving.as_ref().filter(|proving| proving.keys == keys) {
+        return Ok(proving.clone());
+    }
+    require_open(registration)?;
+    let checked = keys.check(registration.uid).map_err(|fault| evidence(&fault))?;
+    let hashes = checked.slots().map(|(_, key)| key.hash());
+    let proving = Proving {
+        keys,
+        encryption: challenge_for(registration.uid, KeySlot::Encryption, &checked.encryption)?,
+        root: challenge_for(registration.uid, KeySlot::Root, &checked.root)?,
+    };
+    app.database.write(|tx| {
+        let current = registrations::find(tx, &registration.id)?.ok_or_else(gone)?;
+        require_open(&current)?;
+        if accounts::any_key_known(tx, &hashes)? {
+            return Err(Problem::new(Reason::KeyInUse, "make new keys for a new account"));
+        }
+        registrations::set_proving(tx, &registration.id, &proving)?;
+        Ok(proving)
+    })
+}
+
+fn challenge_for(uid: Uid, slot: KeySlot, key: &PublicKey) -> Result<Challenge, Problem> {
+    let nonce = random()?;
+    let envelope = challenge::seal(&nonce, uid, slot, key).map_err(|error| Problem::internal(&error))?;
+    Ok(Challenge { nonce, envelope })
+}
+
+/// Checks everything, makes it durable, has certificates issued, and makes the account, in this order.
+///
+/// A commit that was accepted can be repeated for ever: after a crash, and while the CA is away.
+pub(super) async fn commit(
+    State(app): State<Arc<App>>,
+    Extension(registration): Extension<Arc<Registration>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let body = body::read(body, seconds(app.config.timeouts.body)).await?;
+    let commit: Commit = body::parse(&parts.headers, &body)?;
+    let certificates = blocking(&app, move |app| {
+        let (accepted, checked) = accept(app, &registration, commit)?;
+        complete(app, &registration, &accepted, &checked)
+    });
+    let certificates = by_name(certificates.await?);
+    json(StatusCode::OK, &Committed { certificates, issuers: issuer_list(&app) })
+}
+
+fn accept(
+    app: &App,
+    registration: &Registration,
+    commit: Commit,
+) -> Result<(Accepted, CheckedEvidence), Problem> {
+    if registration.state != Progress::Committed {
+        require_approved(registration)?;
+    }
+    let proving = registration
+        .proving
+        .clone()
+        .ok_or_else(|| Problem::new(Reason::KeysMissing, "PUT the keys and open their challenges first"))?;
+    check_answers(&proving, &commit)?;
+    let evidence_of = Evidence { keys: proving.keys.clone(), log: commit.log.clone() };
+    let checked = evidence_of.check(registration.uid).map_err(|fault| evidence(&fault))?;
+    check_seal(&commit.seal.0, &checked)?;
+    if checked.state.kind() != registration.kind {
+        return Err(evidence(&"the account log names another kind of participant"));
+    }
+    let [genesis, first_root] =
+        <[Base64; 2]>::try_from(commit.log).map_err(|_| evidence(&"a registration's log has two entries"))?;
+    check_times(app, registration, [&genesis.0, &first_root.0])?;
+    let accepted = Accepted { log: [genesis.0, first_root.0], seal: commit.seal.0 };
+    let hashes = checked.keys.slots().map(|(_, key)| key.hash());
+    app.database.write(|tx| {
+        let current = registrations::find(tx, &registration.id)?.ok_or_else(gone)?;
+        match &current.accepted {
+            Some(known) if *known == accepted => return Ok(()),
+            Some(_) => return Err(conflict()),
+            None => {}
+        }
+        if current.proving.as_ref().map(|proving| &proving.keys) != Some(&proving.keys) {
+            return Err(conflict());
+        }
+        if accounts::any_key_known(tx, &hashes)? {
+            return Err(Problem::new(Reason::KeyInUse, "make new keys for a new account"));
+        }
+        Ok(registrations::set_accepted(tx, &registration.id, &accepted)?)
+    })?;
+    Ok((accepted, checked))
+}
+
+fn complete(
+    app: &App,
+    registration: &Registration,
+    accepted: &Accepted,
+    checked: &CheckedEvidence,
+) -> Result<Certificates, Problem> {
+    let current = app.database.read(|connection| registrations::find(connection, &registration.id))?;
+    let evidence = current.as_ref().and_then(Registration::evidence).ok_or_else(gone)?;
+    let certificates = app.ca.issue(registration.uid, evidence)?;
+    if certificates.len() != KeySlot::ALL.len() {
+        return Err(Error::CaRefused("the answer lacks a certificate".to_owned()).into());
+    }
+    let now = app.clock.now();
+    app.database.write(|tx| {
+        let current = registrations::find(tx, &registration.id)?.ok_or_else(gone)?;
+        if current.state != Progress::Committed {
+            accounts::create(tx, registration, accepted, checked, &certificates, now)?;
+            registrations::set_state(tx, &registration.id, Progress::Committed, registration.expires)?;
+        }
+        Ok::<_, Problem>(())
+    })?;
+    Ok(certificates)
+}
+
+fn check_answers(proving: &Proving, commit: &Commit) -> Result<(), Problem> {
+    // Both are compared, in constant time, before either is judged.
+    let encryption = SecretBytes::new(proving.encryption.nonce.to_vec()).ct_eq(&commit.answers.encryption.0);
+    let root = SecretBytes::new(proving.root.nonce.to_vec()).ct_eq(&commit.answers.root.0);
+    if encryption & root { Ok(()) } else { Err(evidence(&"an answer is not the nonce of its challenge")) }
+}
+
+/// A seal is an envelope for one recipient: the working credential's encryption key of the log.
+fn check_seal(seal: &[u8], checked: &CheckedEvidence) -> Result<(), Problem> {
+    if seal.len() > MAX_SEAL {
+        return Err(evidence(&"the root key seal has more than 64 KiB"));
+    }
+    let envelope = Envelope::parse(seal).map_err(|_| evidence(&"the root key seal is no envelope"))?;
+    let expected = RecipientId::KeyId(checked.credential.keys.encryption.0.to_vec());
+    match envelope.recipients() {
+        [only] if *only.id() == expected => Ok(()),
+        _ => Err(evidence(&"the root key seal is not for the credential's encryption key alone")),
+    }
+}
+
+/// Entries are made between begin and commit; a clock that says otherwise would mislead everybody later.
+fn check_times(app: &App, registration: &Registration, log: [&[u8]; 2]) -> Result<(), Problem> {
+    if registration.accepted.is_some() {
+        return Ok(());
+    }
+    let skew = u32::try_from(MAX_SKEW).unwrap_or(u32::MAX);
+    let now = app.clock.now();
+    let (earliest, latest) = (registration.created.minus(skew), now.plus(skew));
+    for entry in log {
+        let entry = Entry::from_der(entry).map_err(|fault| evidence(&fault))?;
+        if !(earliest..=latest).contains(&entry.body().time) {
+            let detail = format!("an entry of the account log is out of time: it is {now} here");
+            return Err(Problem::new(Reason::ClockSkew, detail));
+        }
+    }
+    Ok(())
+}
+
+fn require_approved(registration: &Registration) -> Result<(), Problem> {
+    match registration.state {
+        Progress::Open | Progress::Committed => Ok(()),
+        Progress::PendingApproval => {
+            let detail = "ask again later, or ask the platform's operator";
+            Err(Problem::new(Reason::RegistrationPending, detail).retry_after(30))
+        }
+        Progress::Refused => {
+            Err(Problem::new(Reason::RegistrationRefused, "ask the platform's operator why"))
+        }
+    }
+}
+
+fn require_open(registration: &Registration) -> Result<(), Problem> {
+    require_approved(registration)?;
+    if registration.accepted.is_some() || registration.state == Progress::Committed {
+        return Err(conflict());
+    }
+    Ok(())
+}
+
+fn info(registration: &Registration) -> RegistrationInfo {
+    RegistrationInfo {
+        registration: hex::encode(registration.id),
+        uid: registration.uid.to_string(),
+        state: registration.state.name(),
+        expire_time: registration.expires.to_string(),
+    }
+}
+
+fn later(now: Timestamp, seconds: u64) -> Timestamp {
+    now.plus(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+fn evidence(fault: &dyn std::fmt::Display) -> Problem {
+    Problem::new(Reason::EvidenceInvalid, fault.to_string())
+}
+
+fn conflict() -> Problem {
+    Problem::new(Reason::RegistrationConflict, "an accepted commit can only be repeated as it was")
+}
+
+fn gone() -> Problem {
+    Problem::new(Reason::RegistrationExpired, "begin a new registration")
+}

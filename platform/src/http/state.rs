@@ -1,0 +1,122 @@
+//! What every request may use.
+
+use std::sync::Arc;
+
+use life_pki::PrivateKey;
+use life_pki::certificate::Certificate;
+use life_pki::receipt::Receipt;
+
+use super::problem::Problem;
+use super::rate::Buckets;
+use crate::authority::client::CaClient;
+use crate::authority::keys::CaKey;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::Error;
+use crate::layout::{self, Layout};
+use crate::store::Database;
+use crate::store::blobs::Blobs;
+
+/// What everybody may know.
+pub struct Public {
+    /// The trust bundle in DER.
+    pub trust: Vec<u8>,
+    /// The certificate that issues user certificates.
+    pub user_issuing: Vec<u8>,
+    /// The root above it.
+    pub user_root: Certificate,
+}
+
+/// Signs receipts (FORMATS §4, time).
+pub struct ReceiptSigner {
+    key: CaKey,
+    certificate: Vec<u8>,
+}
+
+impl ReceiptSigner {
+    /// Signs a receipt over a signature digest.
+    ///
+    /// # Errors
+    /// [`Error::Certificate`].
+    pub fn sign(&self, receipt: &Receipt) -> Result<Vec<u8>, Error> {
+        let failed = Error::Certificate("a receipt could not be signed");
+        let key: &PrivateKey = self.key.private();
+        let signed = receipt.signing_input().ok().and_then(|input| key.sign(&input).ok());
+        match signed.map(|signature| receipt.assemble(&self.certificate, &signature)) {
+            Some(Ok(der)) => Ok(der),
+            _ => Err(failed),
+        }
+    }
+}
+
+/// Everything below the handlers.
+pub struct App {
+    /// Configuration.
+    pub config: Config,
+    /// The clock.
+    pub clock: Clock,
+    /// Everything but content.
+    pub database: Database,
+    /// Content.
+    pub blobs: Blobs,
+    /// The way to the CA.
+    pub ca: CaClient,
+    /// What everybody may know.
+    pub public: Public,
+    /// Signs receipts.
+    pub receipts: ReceiptSigner,
+    /// New registrations by address.
+    pub registrations: Buckets,
+    /// Requests without a certificate by address.
+    pub requests: Buckets,
+}
+
+impl App {
+    /// Opens everything `serve` needs; the CA need not be there.
+    ///
+    /// # Errors
+    /// [`Error`] of whatever is missing, damaged or held by another process.
+    pub fn open(layout: &Layout, config: Config, clock: Clock) -> Result<Arc<Self>, Error> {
+        let public = Public {
+            trust: layout::read(&layout.trust(), "cannot read the trust bundle")?,
+            user_issuing: layout::read(&layout.user_issuing(), "cannot read the issuing certificate")?,
+            user_root: Certificate::from_der(&layout::read(
+                &layout.user_root(),
+                "cannot read the user root certificate",
+            )?)
+            .map_err(|_| Error::Config("the user root certificate does not parse".to_owned()))?,
+        };
+        let receipts = ReceiptSigner {
+            key: CaKey::load(&layout.receipt_key())?,
+            certificate: layout::read(&layout.receipt_certificate(), "cannot read the receipt certificate")?,
+        };
+        let database = Database::open(&layout.database())?;
+        let blobs = Blobs::open(layout, &database, config.limits.free_bytes)?;
+        let socket = config.ca_socket.clone().unwrap_or_else(|| layout.ca_socket());
+        Ok(Arc::new(Self {
+            registrations: Buckets::new(config.limits.registrations_per_minute, 60),
+            requests: Buckets::new(config.limits.requests_per_second.saturating_mul(10), 10),
+            config,
+            clock,
+            database,
+            blobs,
+            ca: CaClient::new(socket),
+            public,
+            receipts,
+        }))
+    }
+}
+
+/// Runs blocking work (the database, files, the CA) off the I/O threads.
+///
+/// # Errors
+/// What `work` returns; [`super::problem::Reason::Internal`] when it panicked.
+pub async fn blocking<T: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    let app = Arc::clone(app);
+    tokio::task::spawn_blocking(move || work(&app))
+        .await
+        .unwrap_or_else(|error| Err(Problem::internal(&error)))
+}

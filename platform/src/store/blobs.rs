@@ -1,0 +1,261 @@
+//! Content in files: written beside, checked, synced, renamed, and only then named in the database.
+//!
+//! A kill at any moment leaves either a complete message that the database names, or a file that nobody names and the
+//! next start removes.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use life_pki::Uid;
+use rustix::fs::{FlockOperation, flock, statvfs};
+
+use super::shape::{Screen, ShapeError};
+use super::{Database, messages};
+use crate::encoding::random;
+use crate::error::{Error, io};
+use crate::layout::{Layout, sync_parent};
+
+/// How often free space is looked at while content arrives.
+const SPACE_CHECK: u64 = 32 << 20;
+
+/// Why a deposit failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DepositError {
+    /// The disk, or the inbox's quota, has no room.
+    #[error("no room: {0}")]
+    Full(&'static str),
+    /// The machinery failed.
+    #[error(transparent)]
+    Machinery(#[from] Error),
+    /// Not an envelope nor a sealed stream.
+    #[error(transparent)]
+    Shape(ShapeError),
+    /// Longer than a message may be.
+    #[error("longer than a message may be")]
+    TooLarge,
+}
+
+/// The folders of content, held by one process at a time.
+pub struct Blobs {
+    blobs: PathBuf,
+    incoming: PathBuf,
+    free_bytes: u64,
+    arriving: Arc<Mutex<HashMap<Uid, u64>>>,
+    _lock: File,
+}
+
+/// Content that is complete and durable under its final name.
+#[derive(Clone, Debug)]
+pub struct Complete {
+    /// Its name below `blobs/`.
+    pub blob: String,
+    /// Its size.
+    pub size: u64,
+    /// SHA-256 of it.
+    pub sha256: [u8; 32],
+}
+
+impl Blobs {
+    /// Takes hold of the folders and removes what an earlier process left unfinished.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when another process holds them; [`Error::Io`]; [`Error::Database`].
+    pub fn open(layout: &Layout, database: &Database, free_bytes: u64) -> Result<Self, Error> {
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(layout.data().join("lock"))
+            .map_err(io("cannot open the lock of the data folder"))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| Error::Config("another process serves this folder".to_owned()))?;
+        let blobs = Self {
+            blobs: layout.blobs(),
+            incoming: layout.incoming(),
+            free_bytes,
+            arriving: Arc::default(),
+            _lock: lock,
+        };
+        blobs.sweep(database)?;
+        Ok(blobs)
+    }
+
+    fn sweep(&self, database: &Database) -> Result<(), Error> {
+        let mut removed = 0u32;
+        for entry in fs::read_dir(&self.incoming).map_err(io("cannot list what was arriving"))?.flatten() {
+            removed += u32::from(fs::remove_file(entry.path()).is_ok());
+        }
+        for entry in fs::read_dir(&self.blobs).map_err(io("cannot list the content"))?.flatten() {
+            let name = entry.file_name();
+            let known = match name.to_str() {
+                Some(name) => database.read(|connection| messages::has_blob(connection, name))?,
+                None => false,
+            };
+            if !known {
+                removed += u32::from(fs::remove_file(entry.path()).is_ok());
+            }
+        }
+        if removed > 0 {
+            tracing::info!(removed, "removed unfinished content of an earlier run");
+        }
+        Ok(())
+    }
+
+    /// Begins to take content for an inbox.
+    ///
+    /// # Errors
+    /// [`DepositError::Full`], [`DepositError::Machinery`].
+    pub fn begin(&self, owner: Uid, limit: u64, room: u64) -> Result<Incoming, DepositError> {
+        let name = hex::encode(random::<16>()?);
+        let path = self.incoming.join(&name);
+        self.check_space(0)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| full_or("cannot create a file for content", error))?;
+        Ok(Incoming {
+            name,
+            path: Some(path),
+            file,
+            screen: Screen::default(),
+            digest: aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256),
+            size: 0,
+            checked: 0,
+            limit,
+            room,
+            share: Share { owner, bytes: 0, arriving: Arc::clone(&self.arriving) },
+        })
+    }
+
+    /// Appends a piece.
+    ///
+    /// # Errors
+    /// [`DepositError`]; what was written is removed when `incoming` is dropped.
+    pub fn push(&self, incoming: &mut Incoming, bytes: &[u8]) -> Result<(), DepositError> {
+        incoming.size = incoming.size.saturating_add(bytes.len() as u64);
+        if incoming.size > incoming.limit {
+            return Err(DepositError::TooLarge);
+        }
+        if incoming.share.take(bytes.len() as u64) > incoming.room {
+            return Err(DepositError::Full("the inbox is full"));
+        }
+        incoming.screen.push(bytes).map_err(DepositError::Shape)?;
+        if incoming.size - incoming.checked > SPACE_CHECK {
+            self.check_space(bytes.len() as u64)?;
+            incoming.checked = incoming.size;
+        }
+        incoming.digest.update(bytes);
+        incoming.file.write_all(bytes).map_err(|error| full_or("cannot write content", error))
+    }
+
+    /// Checks the whole and makes it durable under its final name.
+    ///
+    /// # Errors
+    /// [`DepositError`].
+    pub fn finish(&self, mut incoming: Incoming) -> Result<Complete, DepositError> {
+        std::mem::take(&mut incoming.screen).finish(&incoming.file).map_err(DepositError::Shape)?;
+        incoming.file.sync_all().map_err(|error| full_or("cannot sync content", error))?;
+        let target = self.blobs.join(&incoming.name);
+        if let Some(path) = incoming.path.take() {
+            fs::rename(&path, &target).map_err(|error| full_or("cannot name content", error))?;
+        }
+        sync_parent(&target)?;
+        let mut sha256 = [0; 32];
+        sha256.copy_from_slice(incoming.digest.clone().finish().as_ref());
+        Ok(Complete { blob: incoming.name.clone(), size: incoming.size, sha256 })
+    }
+
+    /// Opens content for reading.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open_blob(&self, blob: &str) -> Result<File, Error> {
+        File::open(self.blobs.join(blob)).map_err(io("cannot open content"))
+    }
+
+    /// Removes content that the database does not name any more. A failure is left to the next start's sweep.
+    pub fn remove(&self, blob: &str) {
+        if let Err(error) = fs::remove_file(self.blobs.join(blob)) {
+            tracing::warn!(%error, "content could not be removed");
+        }
+    }
+
+    fn check_space(&self, more: u64) -> Result<(), DepositError> {
+        let space = statvfs(&self.incoming)
+            .map_err(|error| Error::Io { what: "cannot ask for free space", source: error.into() })?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        if free.saturating_sub(more) < self.free_bytes {
+            return Err(DepositError::Full("the disk is nearly full"));
+        }
+        Ok(())
+    }
+}
+
+/// Content that is arriving; removed when dropped unfinished.
+pub struct Incoming {
+    name: String,
+    path: Option<PathBuf>,
+    file: File,
+    screen: Screen,
+    digest: aws_lc_rs::digest::Context,
+    size: u64,
+    checked: u64,
+    limit: u64,
+    room: u64,
+    share: Share,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// What is arriving for one inbox counts against its quota before it is stored.
+struct Share {
+    owner: Uid,
+    bytes: u64,
+    arriving: Arc<Mutex<HashMap<Uid, u64>>>,
+}
+
+impl Share {
+    /// Adds bytes and returns how many are arriving for this inbox in all.
+    fn take(&mut self, bytes: u64) -> u64 {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = arriving.entry(self.owner).or_default();
+        *sum = sum.saturating_add(bytes);
+        *sum
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sum) = arriving.get_mut(&self.owner) {
+            *sum = sum.saturating_sub(self.bytes);
+            if *sum == 0 {
+                arriving.remove(&self.owner);
+            }
+        }
+    }
+}
+
+fn full_or(what: &'static str, error: std::io::Error) -> DepositError {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            DepositError::Full("the disk is full")
+        }
+        _ => DepositError::Machinery(Error::Io { what, source: error }),
+    }
+}

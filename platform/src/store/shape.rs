@@ -1,0 +1,218 @@
+//! Whether bytes have the structure of an envelope or a sealed stream; nothing else is ever stored.
+//!
+//! The platform cannot know what is inside. It can know that there is an envelope with recipients around it, that a
+//! stream consists of segments of the right lengths, and that it ends in a trailer (FORMATS §3, §5).
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use life_envelope::limits::{MAX_ENVELOPE, MAX_SIGNATURE};
+use life_envelope::stream::{CIPHERTEXT_SEGMENT, MAGIC, StreamHeader, TAG, TINK_HEADER, header_length};
+use life_envelope::{Envelope, SignedData};
+
+/// The DER and BER tag every CMS message begins with.
+const SEQUENCE: u8 = 0x30;
+/// Tink's header begins with its own length.
+const TINK_HEADER_BYTE: u8 = 40;
+/// What follows the trailer: its length as u32be.
+const TRAILER_LENGTH: u64 = 4;
+
+/// Why bytes are not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum ShapeError {
+    /// There are none.
+    #[error("there is no content")]
+    Empty,
+    /// The envelope does not parse or is of a refused form.
+    #[error("the envelope is refused: {0}")]
+    Envelope(life_envelope::Error),
+    /// The file could not be read back.
+    #[error("cannot read the content back: {0}")]
+    Io(#[from] std::io::Error),
+    /// Neither an envelope nor a sealed stream.
+    #[error("neither an envelope nor a sealed stream")]
+    Neither,
+    /// The stream ends where no segment can end.
+    #[error("the sealed stream is truncated")]
+    Truncated,
+    /// What stands at the end is no trailer.
+    #[error("the sealed stream does not end in a trailer")]
+    Trailer,
+}
+
+/// What the beginning says the whole is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Envelope,
+    Stream { header: usize },
+}
+
+/// Looks at bytes as they arrive and refuses as early as it can.
+#[derive(Debug, Default)]
+pub struct Screen {
+    start: Vec<u8>,
+    kind: Option<Kind>,
+    passed: bool,
+    length: u64,
+}
+
+impl Screen {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// [`ShapeError`] as soon as the beginning cannot become an envelope or a sealed stream any more.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), ShapeError> {
+        self.length = self.length.saturating_add(bytes.len() as u64);
+        if !self.passed {
+            self.look(bytes)?;
+        }
+        match self.kind {
+            Some(Kind::Envelope) if self.length > MAX_ENVELOPE as u64 => {
+                Err(ShapeError::Envelope(life_envelope::Error::TooLarge))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn look(&mut self, bytes: &[u8]) -> Result<(), ShapeError> {
+        self.start.extend_from_slice(bytes);
+        if self.kind.is_none() {
+            self.kind = begins(&self.start)?;
+        }
+        match self.kind {
+            None => Ok(()),
+            Some(Kind::Envelope) => {
+                self.pass();
+                Ok(())
+            }
+            Some(Kind::Stream { header }) => {
+                let (Some(head), Some(first)) = (self.start.get(..header), self.start.get(header)) else {
+                    return Ok(());
+                };
+                StreamHeader::parse(head).map_err(ShapeError::Envelope)?;
+                if *first != TINK_HEADER_BYTE {
+                    return Err(ShapeError::Neither);
+                }
+                self.pass();
+                Ok(())
+            }
+        }
+    }
+
+    fn pass(&mut self) {
+        self.passed = true;
+        self.start = Vec::new();
+    }
+
+    /// Checks the whole, once everything was pushed and written to a file.
+    ///
+    /// # Errors
+    /// [`ShapeError`].
+    pub fn finish(self, file: &File) -> Result<(), ShapeError> {
+        match self.kind {
+            _ if self.length == 0 => Err(ShapeError::Empty),
+            None => Err(ShapeError::Neither),
+            Some(Kind::Envelope) => {
+                let bytes = read(file, 0, self.length)?;
+                Envelope::parse(&bytes).map(|_| ()).map_err(ShapeError::Envelope)
+            }
+            Some(Kind::Stream { .. }) if !self.passed => Err(ShapeError::Truncated),
+            Some(Kind::Stream { header }) => stream_end(file, header as u64, self.length),
+        }
+    }
+}
+
+/// What the first bytes announce; nothing while there are too few of them.
+fn begins(start: &[u8]) -> Result<Option<Kind>, ShapeError> {
+    match start {
+        [] => Ok(None),
+        [SEQUENCE, ..] => Ok(Some(Kind::Envelope)),
+        _ if start.len() < MAGIC.len() && MAGIC.starts_with(start) => Ok(None),
+        _ if !start.starts_with(MAGIC) => Err(ShapeError::Neither),
+        _ => match header_length(start).map_err(ShapeError::Envelope)? {
+            Some(header) => Ok(Some(Kind::Stream { header })),
+            None => Ok(None),
+        },
+    }
+}
+
+/// Checks the lengths of segments and trailer, and that a trailer is a SignedData message.
+fn stream_end(file: &File, header: u64, length: u64) -> Result<(), ShapeError> {
+    let trailer_end = length.checked_sub(TRAILER_LENGTH).ok_or(ShapeError::Truncated)?;
+    let announced: [u8; 4] =
+        read(file, trailer_end, TRAILER_LENGTH)?.try_into().map_err(|_| ShapeError::Trailer)?;
+    let trailer = u64::from(u32::from_be_bytes(announced));
+    if trailer > MAX_SIGNATURE as u64 {
+        return Err(ShapeError::Trailer);
+    }
+    let body = trailer_end.checked_sub(trailer).and_then(|end| end.checked_sub(header));
+    if !body.is_some_and(segments_fit) {
+        return Err(ShapeError::Truncated);
+    }
+    if trailer > 0 {
+        let bytes = read(file, trailer_end - trailer, trailer)?;
+        SignedData::parse(&bytes).map_err(|_| ShapeError::Trailer)?;
+    }
+    Ok(())
+}
+
+/// Whether Tink's header and whole segments can be so long together: a segment holds at least one byte, unless the
+/// stream is empty.
+fn segments_fit(body: u64) -> bool {
+    const EMPTY: u64 = (TINK_HEADER + TAG) as u64;
+    let last = body % CIPHERTEXT_SEGMENT as u64;
+    if body < CIPHERTEXT_SEGMENT as u64 { body >= EMPTY } else { last == 0 || last > TAG as u64 }
+}
+
+fn read(file: &File, offset: u64, length: u64) -> Result<Vec<u8>, ShapeError> {
+    let mut bytes = vec![0; usize::try_from(length).map_err(|_| ShapeError::Truncated)?];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_segments() {
+        const MIB: u64 = 1 << 20;
+        for (body, fits) in [
+            (0, false),
+            (55, false),
+            (56, true),
+            (57, true),
+            (MIB, true),
+            (MIB + 1, false),
+            (MIB + 16, false),
+            (MIB + 17, true),
+            (2 * MIB, true),
+            (2 * MIB + 16, false),
+        ] {
+            assert_eq!(segments_fit(body), fits, "{body}");
+        }
+    }
+
+    #[test]
+    fn plaintext_is_refused_by_its_first_bytes() {
+        for text in [&b"%PDF-1.7"[..], b"{\"resourceType\":", b"LIFESTR!", b"\0", b"LIFESTRM\xff\0\0\0\0"] {
+            assert!(Screen::default().push(text).is_err(), "{text:?}");
+        }
+        // Byte by byte as well.
+        let mut screen = Screen::default();
+        let refused = b"LIFEBOAT".iter().position(|byte| screen.push(&[*byte]).is_err());
+        assert_eq!(refused, Some(4));
+    }
+
+    #[test]
+    fn what_only_begins_well_is_refused_at_the_end() {
+        let file = tempfile::tempfile().unwrap();
+        for text in [&b""[..], b"0 is not a sequence", b"LIFE", &[0x30, 0x80, 0, 0]] {
+            file.set_len(0).unwrap();
+            file.write_all_at(text, 0).unwrap();
+            let mut screen = Screen::default();
+            screen.push(text).unwrap();
+            assert!(screen.finish(&file).is_err(), "{text:?}");
+        }
+    }
+}
