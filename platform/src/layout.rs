@@ -3,17 +3,18 @@
 //! ```text
 //! DIR/
 //!   platform.toml          configuration of `serve`                                    serve's account
-//!   public/                trust.der, server-root.der, user-root.der, user-issuing.der readable by all
-//!   serve/                 tls.key, tls.der, receipt.key, receipt.der                  serve's account only
-//!     data/                platform.db (SQLite), blobs/, incoming/                     serve's account only
-//!   ca/                    ca.toml, server-root.key, user-root.key, issuing.key, ca.db CA's account only
+//!   public/                trust.der, server-root.der, user-root.der, user-issuing.der serve's account
+//!   serve/                 tls.key, tls.der, receipt.key, receipt.der                  serve's account
+//!     data/                platform.db (SQLite), blobs/, incoming/, lock               serve's account
+//!   ca/                    ca.toml, server-root.key, user-root.key, issuing.key, ca.db CA's account
 //!   ca-socket/             ca.sock                                                     CA's account; see below
 //! ```
 //!
-//! `serve` never reads `ca/`, and `ca` never reads `serve/`. With one account for both nothing needs doing. With
-//! two, give `ca/` and `ca-socket/` to the CA's account, give the group of `ca-socket/` to `serve` with mode 2750, and
-//! set `socket_access = "group"` in `ca.toml`. The key of the user root is needed only to make another issuing CA:
-//! it may be moved to an offline medium.
+//! `serve` never reads `ca/`, and `ca` reads nothing else. `init` makes everything private to the account that runs it.
+//! For two accounts: give DIR mode 0711, `ca/` and `ca-socket/` to the CA's account, the group of `ca-socket/` to
+//! `serve` with mode 2750, and set `socket_access = "group"` in `ca.toml`. The key of the user root is needed only to
+//! make another issuing CA, and the key of the server root only for another TLS or receipt certificate: both may
+//! be moved to an offline medium.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
