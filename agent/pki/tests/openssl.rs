@@ -152,7 +152,7 @@ fn make_leaf(openssl: &OpenSsl, ca: &Ca, slot: KeySlot, key: &PublicKey) -> Vec<
     );
     openssl.write("leaf.spki", key.spki());
     openssl.ok("pkey -pubin -inform DER -in leaf.spki -out leaf.pub");
-    openssl.ok("req -config leaf.config -newkey rsa:2048 -nodes -keyout /dev/null -out leaf.csr");
+    openssl.ok("req -config leaf.config -new -key issuing.key -out leaf.csr");
     openssl.ok(&format!(
         "x509 -req -in leaf.csr -force_pubkey leaf.pub -CA issuing.pem -CAkey issuing.key -extfile leaf.config \
          -extensions leaf {} -days 20 -outform DER -out leaf.der",
