@@ -2,6 +2,7 @@
 //!
 //! Each seed is also cut and bent a little, in the same way every time, so that a parser that trusts a length or an
 //! index is caught without a fuzzer.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::path::Path;
 

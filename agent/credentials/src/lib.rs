@@ -5,7 +5,7 @@
 
 mod error;
 mod export;
-pub mod fuzz;
+pub mod fuzz_entry;
 mod pfx;
 mod root;
 mod software_certificate;

@@ -12,7 +12,7 @@
 mod codec;
 pub mod error;
 pub mod frame;
-pub mod fuzz;
+pub mod fuzz_entry;
 pub mod request;
 pub mod response;
 pub mod table;

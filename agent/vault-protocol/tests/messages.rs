@@ -1,6 +1,9 @@
 //! Every message survives the way over the wire, nothing else gets through, and the seed corpus is replayed.
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+#[path = "../../../fuzz/replay.rs"]
+mod replay;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -211,34 +214,20 @@ fn frames_come_out_as_they_went_in() {
     assert!(!decoder.is_between_frames());
 }
 
-type Target = fn(&[u8]);
-
 fn corpus(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testkit").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testkit/corpus").join(name)
 }
 
-/// Each seed, each of its prefixes, and each with one byte changed go through the fuzz target.
 #[test]
-fn seeds_are_replayed() {
-    let targets: [(&str, Target); 3] =
-        [("request", fuzz::fuzz_request), ("response", fuzz::fuzz_response), ("frames", fuzz::fuzz_frames)];
-    for (name, target) in targets {
-        let mut count = 0;
-        for entry in fs::read_dir(corpus(name)).unwrap() {
-            let seed = fs::read(entry.unwrap().path()).unwrap();
-            target(&seed);
-            for at in 0..seed.len() {
-                target(&seed[..at]);
-                for flip in [0x01, 0x80, 0xff] {
-                    let mut changed = seed.clone();
-                    changed[at] ^= flip;
-                    target(&changed);
-                }
-            }
-            count += 1;
-        }
-        assert!(count > 0, "no seeds for {name}");
-    }
+fn seeds_and_what_is_made_of_them_do_no_harm() {
+    replay::replay(
+        env!("CARGO_MANIFEST_DIR"),
+        &[
+            ("frames", fuzz_entry::frames),
+            ("request", fuzz_entry::request),
+            ("response", fuzz_entry::response),
+        ],
+    );
 }
 
 #[test]
@@ -263,9 +252,9 @@ fn write_seeds() {
 proptest! {
     #[test]
     fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        fuzz::fuzz_request(&bytes);
-        fuzz::fuzz_response(&bytes);
-        fuzz::fuzz_frames(&bytes);
+        fuzz_entry::request(&bytes);
+        fuzz_entry::response(&bytes);
+        fuzz_entry::frames(&bytes);
     }
 
     #[test]

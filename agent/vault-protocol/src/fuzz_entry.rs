@@ -5,7 +5,7 @@ use crate::request::Request;
 use crate::response::Response;
 
 /// Reads the bytes as a request; what decodes must encode to the same bytes.
-pub fn fuzz_request(bytes: &[u8]) {
+pub fn request(bytes: &[u8]) {
     if let Ok(request) = Request::decode(bytes) {
         let mut again = Vec::new();
         request.encode(&mut again);
@@ -14,7 +14,7 @@ pub fn fuzz_request(bytes: &[u8]) {
 }
 
 /// Reads the bytes as a response; what decodes must encode to the same bytes.
-pub fn fuzz_response(bytes: &[u8]) {
+pub fn response(bytes: &[u8]) {
     if let Ok(response) = Response::decode(bytes) {
         let mut again = Vec::new();
         response.encode(&mut again);
@@ -23,14 +23,14 @@ pub fn fuzz_response(bytes: &[u8]) {
 }
 
 /// Reads the bytes as a stream of frames, whole and in pieces; both ways must give the same frames.
-pub fn fuzz_frames(bytes: &[u8]) {
-    let whole = frames(bytes, usize::MAX);
-    assert_eq!(whole, frames(bytes, 1), "frames depend on how they arrive");
-    assert_eq!(whole, frames(bytes, 7), "frames depend on how they arrive");
+pub fn frames(bytes: &[u8]) {
+    let whole = cut(bytes, usize::MAX);
+    assert_eq!(whole, cut(bytes, 1), "frames depend on how they arrive");
+    assert_eq!(whole, cut(bytes, 7), "frames depend on how they arrive");
 }
 
 /// Ids and lengths of all frames, and whether the stream was refused.
-fn frames(bytes: &[u8], piece: usize) -> (Vec<(u64, usize)>, bool) {
+fn cut(bytes: &[u8], piece: usize) -> (Vec<(u64, usize)>, bool) {
     let mut decoder = FrameDecoder::new();
     let mut found = Vec::new();
     for chunk in bytes.chunks(piece.min(bytes.len()).max(1)) {
