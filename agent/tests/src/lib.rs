@@ -9,6 +9,7 @@ pub mod agent;
 pub mod binaries;
 pub mod platform;
 pub mod process;
+pub mod streams;
 pub mod users;
 
 pub use agent::Agent;
