@@ -1,0 +1,327 @@
+//! Starting, stopping, crashing, locking: what an agent owes its callers when something ends.
+
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::process::Stdio;
+use std::time::Duration;
+
+use life_e2e::process::{eventually, is_alive, signal_pid};
+use life_e2e::{Agent, Platform, Reason, User, streams, users};
+use life_proto::v1;
+use rustix::process::Signal;
+use v1::ParticipantKind;
+use v1::watch_events_response::Event;
+
+fn small(user: &User) -> v1::SignRequest {
+    v1::SignRequest { user: user.name.clone(), content: b"x".to_vec().into(), form: 0 }
+}
+
+#[tokio::test]
+async fn socket_and_folders_are_private_from_birth() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let run = agent.socket().parent().unwrap().to_path_buf();
+    assert_eq!(mode(&run), 0o700);
+    assert_eq!(mode(&agent.state()), 0o700);
+    for name in ["agent.sock", "fd.sock"] {
+        let path = run.join(name);
+        assert!(std::fs::metadata(&path).unwrap().file_type().is_socket());
+        assert_eq!(mode(&path), 0o600, "{name}");
+    }
+    let mut clients = agent.clients().await;
+    let status = clients.status().await;
+    assert_eq!(status.descriptor_socket, run.join("fd.sock").to_str().unwrap());
+    assert_ne!(status.broker.unwrap().pid, status.vault.unwrap().pid);
+}
+
+#[tokio::test]
+async fn a_vault_crash_locks_everything_and_a_fresh_one_is_there_at_once() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let mut events = clients.agent.watch_events(v1::WatchEventsRequest {}).await.unwrap().into_inner();
+    let first = events.message().await.unwrap().unwrap();
+    assert!(matches!(first.event, Some(Event::WatchStarted(_))));
+
+    // Many signatures are on their way when it dies: each ends, with an answer or a stable reason.
+    let mut calls = Vec::new();
+    for _ in 0..64 {
+        let (mut clients, request) = (clients.clone(), small(&user));
+        calls.push(tokio::spawn(async move { clients.crypto.sign(request).await }));
+    }
+    let old = clients.status().await.vault.unwrap().pid;
+    signal_pid(old, Signal::KILL);
+    for call in calls {
+        let ended = tokio::time::timeout(Duration::from_secs(5), call).await.expect("a call hangs").unwrap();
+        if let Err(status) = ended {
+            let reason = status.reason();
+            assert!(["VAULT_UNAVAILABLE", "CREDENTIAL_LOCKED"].contains(&reason.as_str()), "{reason}");
+        }
+    }
+    let (mut locked, mut restarted) = (false, false);
+    while !(locked && restarted) {
+        let event = tokio::time::timeout(Duration::from_secs(5), events.message()).await;
+        match event.expect("no event").unwrap().unwrap().event {
+            Some(Event::Locked(event)) => {
+                assert_eq!(event.cause(), v1::locked::Cause::VaultLost);
+                assert_eq!(event.user, user.name);
+                locked = true;
+            }
+            Some(Event::VaultRestarted(event)) => {
+                assert_ne!(event.pid, old);
+                restarted = true;
+            }
+            _ => {}
+        }
+    }
+    let status = clients.status().await;
+    assert!(status.identities.is_empty());
+    assert_eq!(status.vault_restarts, 1);
+    assert_eq!(clients.crypto.sign(small(&user)).await.reason(), "CREDENTIAL_LOCKED");
+    user.unlock(&mut clients).await;
+    clients.crypto.sign(small(&user)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_vault_ends_with_a_broker_that_was_killed() {
+    let platform = Platform::start();
+    let mut agent = Agent::start(&platform);
+    let vault = agent.clients().await.status().await.vault.unwrap().pid;
+    agent.kill();
+    eventually("the vault ends", Duration::from_secs(5), || !is_alive(vault));
+    // The socket it left behind is taken over.
+    agent.run();
+    assert!(agent.clients().await.status().await.identities.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_agent_cannot_steal_a_live_socket() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let before = agent.clients().await.status().await.broker.unwrap().pid;
+    let out = agent.command().stderr(Stdio::piped()).output().unwrap();
+    assert!(!out.status.success());
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(said.contains("another agent"), "{said}");
+    assert_eq!(agent.clients().await.status().await.broker.unwrap().pid, before);
+
+    // Another socket path is another agent.
+    let other = Agent::start(&platform);
+    assert_ne!(other.clients().await.status().await.broker.unwrap().pid, before);
+}
+
+#[tokio::test]
+async fn sigterm_lets_running_calls_end_and_leaves_nothing_behind() {
+    let platform = Platform::start();
+    let mut agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let vault = clients.status().await.vault.unwrap().pid;
+    let content = vec![1; 8 << 20];
+    let mut running = clients.clone();
+    let name = user.name.clone();
+    let call = tokio::spawn(async move {
+        let request = v1::SignRequest { user: name, content: content.into(), form: 0 };
+        running.crypto.sign(request).await
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    agent.broker().signal(Signal::TERM);
+    let ended = tokio::time::timeout(Duration::from_secs(10), call).await.expect("a call hangs").unwrap();
+    if let Err(status) = ended {
+        assert!(["AGENT_STOPPING", "CREDENTIAL_LOCKED"].contains(&status.reason().as_str()), "{status:?}");
+    }
+    let status = agent.broker().wait(Duration::from_secs(10)).expect("it stops");
+    assert!(status.success(), "{status:?}: {}", agent.log());
+    assert!(!is_alive(vault));
+    assert!(!agent.socket().exists(), "the socket is gone");
+}
+
+#[tokio::test]
+async fn sighup_reloads_and_a_bad_configuration_changes_nothing() {
+    let platform = Platform::start();
+    let mut agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let user = User::register(&mut clients, ParticipantKind::Patient).await;
+    let path = agent.dir().join("agent.toml");
+    let good = std::fs::read_to_string(&path).unwrap();
+
+    std::fs::write(&path, format!("{good}\n[unlock]\ninline_secrets = \"forbid\"\n")).unwrap();
+    agent.broker().signal(Signal::HUP);
+    let mut reason = String::new();
+    for _ in 0..100 {
+        reason = match users::unlock(&mut clients, user.unlock_request()).await {
+            Ok(_) => String::new(),
+            Err(status) => status.reason(),
+        };
+        if !reason.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(reason, "SECRET_SOURCE_FORBIDDEN");
+
+    std::fs::write(&path, "[unlock]\ninline_secrets = 7\n").unwrap();
+    agent.broker().signal(Signal::HUP);
+    eventually("the fault is logged", Duration::from_secs(5), || agent.log().contains("inline_secrets"));
+    assert_eq!(users::unlock(&mut clients, user.unlock_request()).await.reason(), "SECRET_SOURCE_FORBIDDEN");
+
+    let check = agent.command().arg("--check-config").stderr(Stdio::piped()).output().unwrap();
+    assert_eq!(check.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&check.stderr).contains("inline_secrets"));
+}
+
+#[tokio::test]
+async fn lock_ends_running_streams_and_keeps_the_vault() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let (one, two) = (
+        User::ready(&mut clients, ParticipantKind::Patient).await,
+        User::ready(&mut clients, ParticipantKind::Patient).await,
+    );
+    let vault = clients.status().await.vault.unwrap().pid;
+
+    // A stream whose caller is slow: header and a chunk, then silence.
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    let header = v1::EncryptStreamHeader { user: one.name.clone(), ..Default::default() };
+    let ask = |message| v1::EncryptStreamRequest { message: Some(message) };
+    send.send(ask(v1::encrypt_stream_request::Message::Header(header))).await.unwrap();
+    send.send(ask(v1::encrypt_stream_request::Message::Chunk(vec![0; 1000].into()))).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let mut answers = clients.crypto.encrypt_stream(stream).await.unwrap().into_inner();
+
+    let lock = v1::LockCredentialRequest { user: one.name.clone() };
+    assert!(clients.credentials.lock(lock.clone()).await.unwrap().into_inner().was_unlocked);
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        loop {
+            match answers.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break String::from("no error"),
+                Err(status) => break status.reason(),
+            }
+        }
+    });
+    assert_eq!(ended.await.expect("the stream hangs"), "CREDENTIAL_LOCKED");
+    assert!(!clients.credentials.lock(lock).await.unwrap().into_inner().was_unlocked);
+
+    // The other user is untouched, the vault is the same.
+    clients.crypto.sign(small(&two)).await.unwrap();
+    assert_eq!(clients.crypto.sign(small(&one)).await.reason(), "CREDENTIAL_LOCKED");
+    assert_eq!(clients.agent.lock(v1::LockRequest {}).await.unwrap().into_inner().locked_count, 1);
+    assert_eq!(clients.crypto.sign(small(&two)).await.reason(), "CREDENTIAL_LOCKED");
+    assert_eq!(clients.status().await.vault.unwrap().pid, vault);
+}
+
+#[tokio::test]
+async fn several_users_and_who_acts() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let nobody = v1::SignRequest { content: b"x".to_vec().into(), ..Default::default() };
+    assert_eq!(clients.crypto.sign(nobody.clone()).await.reason(), "CREDENTIAL_LOCKED");
+    let one = User::ready(&mut clients, ParticipantKind::Patient).await;
+    clients.crypto.sign(nobody.clone()).await.unwrap();
+    let two = User::ready(&mut clients, ParticipantKind::Institution).await;
+    assert_eq!(clients.crypto.sign(nobody).await.reason(), "IDENTITY_AMBIGUOUS");
+    for user in [&one, &two] {
+        clients.crypto.sign(small(user)).await.unwrap();
+    }
+    let list = clients.credentials.list_unlocked(v1::ListUnlockedRequest {}).await.unwrap().into_inner();
+    let mut names = [one.name.clone(), two.name.clone()];
+    names.sort();
+    assert_eq!(list.identities.iter().map(|i| i.user.clone()).collect::<Vec<_>>(), names);
+    // Unlocking anew replaces.
+    one.unlock(&mut clients).await;
+    assert_eq!(clients.status().await.identities.len(), 2);
+}
+
+#[tokio::test]
+async fn the_platform_may_go_and_come_back() {
+    let mut platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let clinic = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let patient = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let request = v1::EncryptRequest {
+        user: clinic.name.clone(),
+        recipients: vec![patient.name.clone()],
+        plaintext: b"x".to_vec().into(),
+        ..Default::default()
+    };
+    let sealed = clients.crypto.encrypt(request.clone()).await.unwrap().into_inner();
+    let open = v1::DecryptRequest {
+        user: patient.name.clone(),
+        envelope: sealed.envelope,
+        ..Default::default()
+    };
+    clients.crypto.decrypt(open.clone()).await.unwrap();
+    platform.kill_serve();
+
+    // Known recipients stay reachable from the pins; unknown ones fail with a reason, at once.
+    clients.crypto.encrypt(request.clone()).await.unwrap();
+    clients.crypto.decrypt(open).await.unwrap();
+    let mut unknown = request;
+    unknown.recipients = vec!["users/123e4567-e89b-42d3-a456-426614174000".into()];
+    assert_eq!(clients.crypto.encrypt(unknown.clone()).await.reason(), "PLATFORM_UNAVAILABLE");
+    assert_eq!(users::unlock(&mut clients, patient.unlock_request()).await.reason(), "PLATFORM_UNAVAILABLE");
+    assert!(!clients.status().await.platform.unwrap().up);
+
+    platform.start_serve();
+    assert_eq!(clients.crypto.encrypt(unknown).await.reason(), "RECIPIENT_NOT_FOUND");
+    patient.unlock(&mut clients).await;
+    assert!(clients.status().await.platform.unwrap().up);
+}
+
+#[tokio::test]
+async fn a_deadline_and_a_vanished_client_end_the_work() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+
+    let (send, receive) = tokio::sync::mpsc::channel(1);
+    let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
+    let first = v1::EncryptStreamRequest {
+        message: Some(v1::encrypt_stream_request::Message::Header(header)),
+    };
+    send.send(first).await.unwrap();
+    let mut request = tonic::Request::new(tokio_stream::wrappers::ReceiverStream::new(receive));
+    request.set_timeout(Duration::from_millis(300));
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        let mut answers = clients.crypto.encrypt_stream(request).await?.into_inner();
+        while answers.message().await?.is_some() {}
+        Ok::<_, tonic::Status>(())
+    });
+    let status = ended.await.expect("the deadline is not honoured").unwrap_err();
+    assert!(
+        matches!(status.code(), tonic::Code::DeadlineExceeded | tonic::Code::Cancelled),
+        "{status:?}"
+    );
+
+    // Fifty clients start a stream and vanish: the agent's descriptors come back to where they were.
+    let pid = clients.status().await.broker.unwrap().pid;
+    let descriptors = || std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let before = descriptors();
+    for _ in 0..50 {
+        let mut client = agent.clients().await;
+        let (send, receive) = tokio::sync::mpsc::channel(2);
+        let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
+        send.send(v1::EncryptStreamRequest {
+            message: Some(v1::encrypt_stream_request::Message::Header(header)),
+        })
+        .await
+        .unwrap();
+        let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+        let answers = client.crypto.encrypt_stream(stream).await.unwrap();
+        drop((answers, send, client));
+    }
+    let end = tokio::time::Instant::now() + Duration::from_secs(10);
+    while descriptors() > before {
+        assert!(tokio::time::Instant::now() < end, "{} descriptors, {before} before", descriptors());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let plaintext = vec![1; 1000];
+    let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
+    streams::encrypt(&mut clients, header, &plaintext).await.unwrap();
+}
