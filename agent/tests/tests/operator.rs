@@ -1,0 +1,192 @@
+//! The operator's view: whoever holds everything the platform has opens nothing.
+//!
+//! The attack collects every private key and every ciphertext from the platform's folder (database, blobs, all keys of
+//! server and CA) and tries each key on each recipient of each envelope; what an envelope yields is searched for
+//! further keys until nothing new comes. The control runs the same code with one user's key added, and opens all that
+//! is addressed to that user: so the attack can succeed, and the test can fail.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use life_e2e::{Agent, Platform, User, streams};
+use life_envelope::envelope::Envelope;
+use life_envelope::recipient;
+use life_envelope::root_seal::RootKeySeal;
+use life_envelope::stream::{MAGIC, StreamHeader, StreamKey};
+use life_pki::PrivateKey;
+use life_proto::v1;
+use v1::ParticipantKind;
+
+const PLAINTEXT: &[u8] = b"Befund: Diabetes mellitus Typ 2, HbA1c 8.3 %, Kontrolle in drei Monaten. ";
+
+fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, found);
+        } else if path.metadata().is_ok_and(|meta| meta.is_file()) {
+            found.push(path);
+        }
+    }
+}
+
+/// Every byte string the operator has: whole files, and each cell of each table of each database.
+fn everything(dir: &Path) -> Vec<Vec<u8>> {
+    let mut files = Vec::new();
+    files_below(dir, &mut files);
+    let mut all = Vec::new();
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        if bytes.starts_with(b"SQLite format 3\0") {
+            let database = rusqlite::Connection::open(&file).unwrap();
+            let mut tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
+            let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            for table in tables {
+                let mut rows = database.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
+                let columns = rows.column_count();
+                let mut rows = rows.query([]).unwrap();
+                while let Some(row) = rows.next().unwrap() {
+                    for column in 0..columns {
+                        match row.get_ref(column).unwrap() {
+                            rusqlite::types::ValueRef::Blob(cell) | rusqlite::types::ValueRef::Text(cell) => {
+                                all.push(cell.to_vec());
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+            }
+        }
+        all.push(bytes);
+    }
+    all
+}
+
+/// Every private key in some bytes: PKCS#8 in DER or in PEM.
+fn keys_in(bytes: &[u8]) -> Vec<PrivateKey> {
+    let mut keys: Vec<_> = PrivateKey::from_pkcs8(bytes).into_iter().collect();
+    let text = String::from_utf8_lossy(bytes);
+    for block in text.split("-----BEGIN PRIVATE KEY-----").skip(1) {
+        let body: String = block.split("-----END").next().unwrap().split_whitespace().collect();
+        if let Ok(der) = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body) {
+            keys.extend(PrivateKey::from_pkcs8(&der));
+        }
+    }
+    keys
+}
+
+#[derive(Default)]
+struct Attack {
+    keys: Vec<PrivateKey>,
+    envelopes: Vec<Vec<u8>>,
+    opened: Vec<Vec<u8>>,
+}
+
+impl Attack {
+    fn on(everything: &[Vec<u8>]) -> Self {
+        let mut attack = Self::default();
+        for bytes in everything {
+            attack.keys.extend(keys_in(bytes));
+            if let Ok(header) = life_envelope::stream::header_length(bytes)
+                && let Some(length) = header
+                && StreamHeader::parse(&bytes[..length]).is_ok()
+            {
+                attack.envelopes.push(bytes[MAGIC.len() + 5..length].to_vec());
+            } else if Envelope::parse(bytes).is_ok() {
+                attack.envelopes.push(bytes.clone());
+            }
+        }
+        attack.envelopes.sort();
+        attack.envelopes.dedup();
+        attack
+    }
+
+    /// Tries every key on every recipient until nothing new opens; returns how many envelopes opened.
+    fn run(&mut self) -> usize {
+        let mut open = vec![false; self.envelopes.len()];
+        loop {
+            let mut found = Vec::new();
+            for (index, der) in self.envelopes.iter().enumerate().filter(|(index, _)| !open[*index]) {
+                let envelope = Envelope::parse(der).unwrap();
+                let content = envelope.recipients().iter().find_map(|info| {
+                    self.keys.iter().find_map(|key| envelope.open(&recipient::unwrap(info, key).ok()?).ok())
+                });
+                if let Some(content) = content {
+                    found.push((index, content));
+                }
+            }
+            if found.is_empty() {
+                return open.iter().filter(|open| **open).count();
+            }
+            for (index, content) in found {
+                open[index] = true;
+                let fresh = self
+                    .keys
+                    .iter()
+                    .find_map(|key| RootKeySeal::open(&self.envelopes[index], key).ok())
+                    .map(|seal| PrivateKey::from_pkcs8(seal.root_key.expose()).unwrap());
+                self.keys.extend(fresh);
+                self.opened.push(content);
+            }
+        }
+    }
+}
+
+/// The encryption key of a software certificate, taken out by OpenSSL.
+fn encryption_key(user: &User, dir: &Path) -> Vec<PrivateKey> {
+    let file = dir.join("user.p12");
+    std::fs::write(&file, &user.pkcs12).unwrap();
+    let out = Command::new("openssl")
+        .args(["pkcs12", "-nodes", "-nocerts", "-passin"])
+        .arg(format!("pass:{}", String::from_utf8_lossy(&user.passphrase)))
+        .arg("-in")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let keys = keys_in(&out.stdout);
+    assert_eq!(keys.len(), 3, "one key a slot");
+    keys
+}
+
+#[tokio::test]
+async fn the_operator_opens_nothing_and_the_user_everything() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let clinic = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let patient = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let long = PLAINTEXT.repeat(30_000);
+    for plaintext in [PLAINTEXT, b"", &long] {
+        let header = v1::SendHeader {
+            user: clinic.name.clone(),
+            recipient: patient.name.clone(),
+            ..Default::default()
+        };
+        streams::send(&mut clients, header, plaintext).await.unwrap();
+    }
+
+    let everything = everything(platform.dir());
+    for bytes in &everything {
+        for window in PLAINTEXT.windows(16).step_by(8) {
+            let found = bytes.windows(16).any(|there| there == window);
+            assert!(!found, "plaintext lies in the platform's storage");
+        }
+        for user in [&clinic, &patient] {
+            assert!(!bytes.windows(user.passphrase.len()).any(|there| there == user.passphrase));
+        }
+    }
+
+    let mut operator = Attack::on(&everything);
+    assert!(operator.keys.len() >= 4, "the CA's and the server's keys were found: {}", operator.keys.len());
+    assert!(operator.envelopes.len() >= 5, "two seals, three messages: {}", operator.envelopes.len());
+    assert_eq!(operator.run(), 0, "the operator opened something");
+
+    // The control: the same attack with the patient's software certificate.
+    let mut control = Attack::on(&everything);
+    control.keys.extend(encryption_key(&patient, agent.dir()));
+    let opened = control.run();
+    assert_eq!(opened, 4, "the patient's seal and three messages");
+    let streams = control.opened.iter().filter(|content| StreamKey::from_content(content).is_ok()).count();
+    assert_eq!(streams, 3);
+}
