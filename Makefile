@@ -37,7 +37,7 @@ lint: ## Checks format, lints, layers, licences and scripts.
 bench: ## Measures, beside the raw limits, in one run.
 	@scripts/need build bench
 	$(CARGO) build --release --locked
-	@scripts/bench
+	LIFE_BIN_DIR=$(CURDIR)/target/release $(CARGO) bench --locked -p life-e2e --bench agent
 
 soak: ## Runs the long counts that `make test` runs short.
 	@scripts/need build test

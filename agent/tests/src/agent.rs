@@ -172,6 +172,8 @@ impl Clients {
 /// Connects to a socket.
 pub async fn channel(socket: PathBuf) -> Channel {
     Endpoint::from_static("http://agent.invalid")
+        .initial_stream_window_size(2 << 20)
+        .initial_connection_window_size(4 << 20)
         .connect_with_connector(tower::service_fn(move |_| {
             let socket = socket.clone();
             async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
