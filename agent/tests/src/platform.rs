@@ -55,7 +55,7 @@ impl Platform {
     /// The database of `serve`.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.dir().join("serve/platform.db")
+        self.dir().join("serve/data/platform.db")
     }
 
     /// Starts the CA.
