@@ -6,9 +6,8 @@
 //! is addressed to that user: so the attack can succeed, and the test can fail.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use life_e2e::{Agent, Platform, User, streams};
+use life_e2e::{Agent, Platform, User, forge, streams};
 use life_envelope::envelope::Envelope;
 use life_envelope::recipient;
 use life_envelope::root_seal::RootKeySeal;
@@ -62,19 +61,6 @@ fn everything(dir: &Path) -> Vec<Vec<u8>> {
     all
 }
 
-/// Every private key in some bytes: PKCS#8 in DER or in PEM.
-fn keys_in(bytes: &[u8]) -> Vec<PrivateKey> {
-    let mut keys: Vec<_> = PrivateKey::from_pkcs8(bytes).into_iter().collect();
-    let text = String::from_utf8_lossy(bytes);
-    for block in text.split("-----BEGIN PRIVATE KEY-----").skip(1) {
-        let body: String = block.split("-----END").next().unwrap().split_whitespace().collect();
-        if let Ok(der) = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body) {
-            keys.extend(PrivateKey::from_pkcs8(&der));
-        }
-    }
-    keys
-}
-
 #[derive(Default)]
 struct Attack {
     keys: Vec<PrivateKey>,
@@ -86,7 +72,7 @@ impl Attack {
     fn on(everything: &[Vec<u8>]) -> Self {
         let mut attack = Self::default();
         for bytes in everything {
-            attack.keys.extend(keys_in(bytes));
+            attack.keys.extend(forge::keys_in(bytes));
             if let Ok(header) = life_envelope::stream::header_length(bytes)
                 && let Some(length) = header
                 && StreamHeader::parse(&bytes[..length]).is_ok()
@@ -132,23 +118,6 @@ impl Attack {
     }
 }
 
-/// The encryption key of a software certificate, taken out by OpenSSL.
-fn encryption_key(user: &User, dir: &Path) -> Vec<PrivateKey> {
-    let file = dir.join("user.p12");
-    std::fs::write(&file, &user.pkcs12).unwrap();
-    let out = Command::new("openssl")
-        .args(["pkcs12", "-nodes", "-nocerts", "-passin"])
-        .arg(format!("pass:{}", String::from_utf8_lossy(&user.passphrase)))
-        .arg("-in")
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let keys = keys_in(&out.stdout);
-    assert_eq!(keys.len(), 3, "one key a slot");
-    keys
-}
-
 #[tokio::test]
 async fn the_operator_opens_nothing_and_the_user_everything() {
     let platform = Platform::start();
@@ -184,7 +153,7 @@ async fn the_operator_opens_nothing_and_the_user_everything() {
 
     // The control: the same attack with the patient's software certificate.
     let mut control = Attack::on(&everything);
-    control.keys.extend(encryption_key(&patient, agent.dir()));
+    control.keys.extend(forge::keys_of(&patient));
     let opened = control.run();
     assert_eq!(opened, 4, "the patient's seal and three messages");
     let streams = control.opened.iter().filter(|content| StreamKey::from_content(content).is_ok()).count();

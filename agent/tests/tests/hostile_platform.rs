@@ -1,0 +1,370 @@
+//! A platform that lies: each lie is told by editing what the real platform stores, and must be refused with its reason.
+//!
+//! The lies are told to an agent that has met the victim before (`Acquainted`) or never has (`Stranger`), or to the
+//! victim's own agent when it unlocks (`Own`).
+
+use life_e2e::agent::Clients;
+use life_e2e::{Agent, Platform, Reason, User, forge, streams, users};
+use life_pki::account_log::{Change, Entry, EntryBody};
+use life_pki::time::Timestamp;
+use life_pki::{PrivateKey, Uid};
+use life_proto::v1;
+use rusqlite::{Connection, params};
+use v1::ParticipantKind;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum To {
+    Acquainted,
+    Own,
+    Stranger,
+}
+
+/// Somebody to lie about, with what the forger knows of them.
+struct Victim {
+    user: User,
+    uid: Uid,
+    keys: Vec<PrivateKey>,
+}
+
+struct Lie {
+    name: &'static str,
+    to: To,
+    tell: fn(&Connection, &Victim, &Victim),
+    reasons: &'static [&'static str],
+}
+
+fn replace_log(database: &Connection, uid: Uid, log: &[Vec<u8>]) {
+    database.execute("DELETE FROM log_entry WHERE uid = ?1", [uid.as_bytes()]).unwrap();
+    for (position, der) in log.iter().enumerate() {
+        let row = params![uid.as_bytes(), position as i64, der];
+        database.execute("INSERT INTO log_entry (uid, position, der) VALUES (?1, ?2, ?3)", row).unwrap();
+    }
+}
+
+fn log(database: &Connection, uid: Uid) -> Vec<Vec<u8>> {
+    let mut rows = database.prepare("SELECT der FROM log_entry WHERE uid = ?1 ORDER BY position").unwrap();
+    rows.query_map([uid.as_bytes()], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// The log with its last entry made anew by the account's own signature key: a fork only a key's owner can make.
+fn fork(database: &Connection, victim: &Victim) -> Vec<Vec<u8>> {
+    let genesis = Entry::from_der(&log(database, victim.uid)[0]).unwrap();
+    let key = victim.keys.iter().find(|key| key.public_key() == genesis.signer()).unwrap();
+    let other = PrivateKey::generate_rsa(3072).unwrap();
+    let change = Change::NewRoot { generation: 1, spki_hash: other.public_key().hash() };
+    let time = Timestamp::from_unix(genesis.body().time.unix() + 1).unwrap();
+    let entry = forge::sign(EntryBody::after(&genesis, time, change), key);
+    vec![genesis.to_der().to_vec(), entry.to_der().to_vec()]
+}
+
+fn credential_id(database: &Connection, uid: Uid) -> [u8; 16] {
+    let id: Vec<u8> =
+        database.query_row("SELECT id FROM credential WHERE uid = ?1", [uid.as_bytes()], |row| row.get(0)).unwrap();
+    id.try_into().unwrap()
+}
+
+const LIES: &[Lie] = &[
+    Lie {
+        name: "another user's root certificate",
+        to: To::Acquainted,
+        tell: |database, victim, other| {
+            let der: Vec<u8> = database
+                .query_row(
+                    "SELECT der FROM certificate WHERE uid = ?1 AND slot = 4",
+                    [other.uid.as_bytes()],
+                    |row| row.get(0),
+                )
+                .unwrap();
+            let edit = "UPDATE certificate SET der = ?1 WHERE uid = ?2 AND slot = 4";
+            assert_eq!(database.execute(edit, params![der, victim.uid.as_bytes()]).unwrap(), 1);
+        },
+        reasons: &["RECIPIENT_UNTRUSTED"],
+    },
+    Lie {
+        name: "a working credential's certificate in the root's place",
+        to: To::Stranger,
+        tell: |database, victim, _| {
+            let edit = "UPDATE certificate SET der = (SELECT der FROM certificate WHERE uid = ?1 AND slot = 3) \
+                        WHERE uid = ?1 AND slot = 4";
+            assert_eq!(database.execute(edit, [victim.uid.as_bytes()]).unwrap(), 1);
+        },
+        reasons: &["RECIPIENT_UNTRUSTED"],
+    },
+    Lie {
+        name: "an account made anew",
+        to: To::Acquainted,
+        tell: |database, victim, _| replace_log(database, victim.uid, &forge::account(victim.uid).log),
+        reasons: &["IDENTITY_CHANGED"],
+    },
+    Lie {
+        name: "a log that lost its last entry",
+        to: To::Acquainted,
+        tell: |database, victim, _| replace_log(database, victim.uid, &log(database, victim.uid)[..1]),
+        reasons: &["ACCOUNT_LOG_ROLLED_BACK"],
+    },
+    Lie {
+        name: "a log that forks",
+        to: To::Acquainted,
+        tell: |database, victim, _| replace_log(database, victim.uid, &fork(database, victim)),
+        reasons: &["ACCOUNT_LOG_FORKED"],
+    },
+    Lie {
+        name: "another user's log",
+        to: To::Stranger,
+        tell: |database, victim, other| replace_log(database, victim.uid, &log(database, other.uid)),
+        reasons: &["ACCOUNT_LOG_INVALID"],
+    },
+    Lie {
+        name: "a log with its root entry signed by a stranger",
+        to: To::Stranger,
+        tell: |database, victim, _| {
+            let mut entries = log(database, victim.uid);
+            let genesis = Entry::from_der(&entries[0]).unwrap();
+            let forged = forge::account(victim.uid);
+            let change = Change::NewRoot { generation: 1, spki_hash: forged.root.public_key().hash() };
+            let time = genesis.body().time;
+            entries[1] = forge::sign(EntryBody::after(&genesis, time, change), &forged.signature).to_der().to_vec();
+            replace_log(database, victim.uid, &entries);
+        },
+        reasons: &["ACCOUNT_LOG_INVALID"],
+    },
+    Lie {
+        name: "a log with a flipped bit",
+        to: To::Stranger,
+        tell: |database, victim, _| {
+            let mut entries = log(database, victim.uid);
+            let last = entries[1].len() - 1;
+            entries[1][last] ^= 1;
+            replace_log(database, victim.uid, &entries);
+        },
+        reasons: &["ACCOUNT_LOG_INVALID"],
+    },
+    Lie {
+        name: "no log at all",
+        to: To::Stranger,
+        tell: |database, victim, _| replace_log(database, victim.uid, &[]),
+        reasons: &["ACCOUNT_LOG_INVALID", "RECIPIENT_NOT_FOUND"],
+    },
+    Lie {
+        name: "a log of nonsense",
+        to: To::Stranger,
+        tell: |database, victim, _| replace_log(database, victim.uid, &[vec![0x30, 0x80], vec![0xff; 9000]]),
+        reasons: &["ACCOUNT_LOG_INVALID"],
+    },
+    Lie {
+        name: "one's own log rolled back",
+        to: To::Own,
+        tell: |database, victim, _| replace_log(database, victim.uid, &log(database, victim.uid)[..1]),
+        reasons: &["ACCOUNT_LOG_ROLLED_BACK", "ACCOUNT_LOG_INVALID"],
+    },
+    Lie {
+        name: "one's own account made anew",
+        to: To::Own,
+        tell: |database, victim, _| replace_log(database, victim.uid, &forge::account(victim.uid).log),
+        reasons: &["IDENTITY_CHANGED", "ACCOUNT_LOG_INVALID", "CREDENTIAL_REVOKED"],
+    },
+    Lie {
+        name: "another user's seal",
+        to: To::Own,
+        tell: |database, victim, other| {
+            let edit = "UPDATE seal SET der = (SELECT der FROM seal WHERE uid = ?1) WHERE uid = ?2";
+            let ids = params![other.uid.as_bytes(), victim.uid.as_bytes()];
+            assert_eq!(database.execute(edit, ids).unwrap(), 1);
+        },
+        reasons: &["ROOT_SEAL_FOREIGN"],
+    },
+    Lie {
+        name: "a seal with the platform's own root key",
+        to: To::Own,
+        tell: |database, victim, _| {
+            let entries = log(database, victim.uid);
+            let genesis = Entry::from_der(&entries[0]).unwrap();
+            let Change::Genesis { credential, .. } = &genesis.body().change else { panic!("no genesis") };
+            let to = victim.keys.iter().find(|key| key.public_key().hash() == credential.encryption).unwrap();
+            let own = forge::account(victim.uid).root;
+            let der = forge::seal(victim.uid, credential_id(database, victim.uid), &own, to.public_key());
+            let edit = "UPDATE seal SET der = ?1 WHERE uid = ?2";
+            assert_eq!(database.execute(edit, params![der, victim.uid.as_bytes()]).unwrap(), 1);
+        },
+        reasons: &["ROOT_SEAL_FOREIGN"],
+    },
+    Lie {
+        name: "no seal",
+        to: To::Own,
+        tell: |database, victim, _| {
+            assert_eq!(database.execute("DELETE FROM seal WHERE uid = ?1", [victim.uid.as_bytes()]).unwrap(), 1);
+        },
+        reasons: &["ROOT_SEAL_MISSING"],
+    },
+    Lie {
+        name: "a damaged seal",
+        to: To::Own,
+        tell: |database, victim, _| {
+            let edit = "UPDATE seal SET der = substr(der, 1, length(der) - 9) || x'00' || substr(der, -8) \
+                        WHERE uid = ?1";
+            assert_eq!(database.execute(edit, [victim.uid.as_bytes()]).unwrap(), 1);
+        },
+        reasons: &["ROOT_SEAL_FOREIGN"],
+    },
+];
+
+async fn victim(clients: &mut Clients) -> Victim {
+    let user = User::ready(clients, ParticipantKind::Patient).await;
+    let uid = user.uid().parse().unwrap();
+    let keys = forge::keys_of(&user);
+    Victim { user, uid, keys }
+}
+
+#[tokio::test]
+async fn every_lie_is_refused_with_its_reason() {
+    let platform = Platform::start();
+    let agent = Agent::start_with(&platform, "[directory]\nrefresh_seconds = 0\n");
+    let mut clients = agent.clients().await;
+    let reader = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let other = victim(&mut clients).await;
+    let database = Connection::open(platform.database()).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    for lie in LIES {
+        let victim = victim(&mut clients).await;
+        let encrypt = v1::EncryptRequest {
+            user: reader.name.clone(),
+            recipients: vec![victim.user.name.clone()],
+            plaintext: b"confidential".to_vec().into(),
+            ..Default::default()
+        };
+        if lie.to == To::Acquainted {
+            clients.crypto.encrypt(encrypt.clone()).await.unwrap();
+        }
+        (lie.tell)(&database, &victim, &other);
+        let reason = if lie.to == To::Own {
+            users::unlock(&mut clients, victim.user.unlock_request()).await.reason()
+        } else {
+            let look = v1::LookupUserRequest { name: victim.user.name.clone(), caller: reader.name.clone() };
+            let reason = clients.directory.lookup_user(look).await.reason();
+            assert_eq!(clients.crypto.encrypt(encrypt).await.reason(), reason, "{}", lie.name);
+            reason
+        };
+        assert!(lie.reasons.contains(&reason.as_str()), "{}: {reason}", lie.name);
+    }
+}
+
+#[tokio::test]
+async fn an_account_made_anew_needs_a_person_to_accept_it() {
+    let platform = Platform::start();
+    let agent = Agent::start_with(&platform, "[directory]\nrefresh_seconds = 0\n");
+    let mut clients = agent.clients().await;
+    let reader = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let (old, new) = (victim(&mut clients).await, victim(&mut clients).await);
+    let look = v1::LookupUserRequest { name: old.user.name.clone(), caller: reader.name.clone() };
+    let before = clients.directory.lookup_user(look.clone()).await.unwrap().into_inner().user.unwrap();
+    let database = Connection::open(platform.database()).unwrap();
+    let forged = forge::account(old.uid);
+    replace_log(&database, old.uid, &forged.log);
+    drop(new);
+    assert_eq!(clients.directory.lookup_user(look.clone()).await.reason(), "IDENTITY_CHANGED");
+    let confirm = |fingerprint: String| v1::ConfirmFingerprintRequest {
+        name: old.user.name.clone(),
+        fingerprint,
+        caller: reader.name.clone(),
+    };
+    // The old digits do not accept the new account; it stays refused.
+    let refused = clients.directory.confirm_fingerprint(confirm(before.fingerprint)).await;
+    assert_eq!(refused.reason(), "FINGERPRINT_MISMATCH");
+    assert_eq!(clients.directory.lookup_user(look.clone()).await.reason(), "IDENTITY_CHANGED");
+    // The new ones do: the account is then judged like any other, and this one has no certificate for its root.
+    let genesis = Entry::from_der(&forged.log[0]).unwrap().hash();
+    let digits = life_pki::account_log::fingerprint(&genesis);
+    clients.directory.confirm_fingerprint(confirm(digits)).await.unwrap();
+    assert_eq!(clients.directory.lookup_user(look).await.reason(), "RECIPIENT_UNTRUSTED");
+}
+
+#[tokio::test]
+async fn stored_messages_that_were_tampered_with_are_refused() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let clinic = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let (one, two) = (
+        User::ready(&mut clients, ParticipantKind::Patient).await,
+        User::ready(&mut clients, ParticipantKind::Patient).await,
+    );
+    let mut sent = Vec::new();
+    for to in [&one, &one, &two] {
+        let header =
+            v1::SendHeader { user: clinic.name.clone(), recipient: to.name.clone(), ..Default::default() };
+        sent.push(streams::send(&mut clients, header, &vec![5; 1_500_000]).await.unwrap().message_id);
+    }
+    let database = Connection::open(platform.database()).unwrap();
+    let file = |id: &str| {
+        let name: String =
+            database.query_row("SELECT blob FROM message WHERE id = ?1", [id], |row| row.get(0)).unwrap();
+        platform.dir().join("serve/data/blobs").join(name)
+    };
+    let good = std::fs::read(file(&sent[0])).unwrap();
+    let foreign = std::fs::read(file(&sent[2])).unwrap();
+    let envelope = |bytes: &[u8]| u32::from_be_bytes(bytes[9..13].try_into().unwrap()) as usize + 13;
+    let swapped = [&foreign[..envelope(&foreign)], &good[envelope(&good)..]].concat();
+    let replayed = std::fs::read(file(&sent[1])).unwrap();
+    let replayed = [&replayed[..envelope(&replayed)], &good[envelope(&good)..]].concat();
+    let mut flipped = good.clone();
+    flipped[800_000] ^= 4;
+    for (what, bytes, reasons) in [
+        ("another reader's message", &foreign[..], &["NOT_A_RECIPIENT"][..]),
+        ("another reader's envelope", &swapped, &["NOT_A_RECIPIENT"]),
+        ("the envelope of another message to the same reader", &replayed, &["DECRYPTION_FAILED"]),
+        ("a flipped bit", &flipped, &["DECRYPTION_FAILED"]),
+        ("half", &good[..good.len() / 2], &["STREAM_TRUNCATED"]),
+        ("nothing", &[], &["STREAM_TRUNCATED", "FORMAT_INVALID"]),
+    ] {
+        std::fs::write(file(&sent[0]), bytes).unwrap();
+        database
+            .execute("UPDATE message SET size = ?1 WHERE id = ?2", params![bytes.len() as i64, sent[0]])
+            .unwrap();
+        let reason = streams::receive(&mut clients, &one.name, &sent[0]).await.map(|_| ()).reason();
+        assert!(reasons.contains(&reason.as_str()), "{what}: {reason}");
+    }
+    std::fs::write(file(&sent[0]), &good).unwrap();
+    database.execute("UPDATE message SET size = ?1 WHERE id = ?2", params![good.len() as i64, sent[0]]).unwrap();
+    streams::receive(&mut clients, &one.name, &sent[0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_with_another_root_is_not_talked_to() {
+    let (platform, other) = (Platform::start(), Platform::start());
+    let mut agent = Agent::prepare(&platform, "");
+    let config = format!(
+        "[platform]\norigin = \"{}\"\nca_fingerprint = \"{}\"\n",
+        other.origin, platform.ca_fingerprint
+    );
+    std::fs::write(agent.dir().join("agent.toml"), config).unwrap();
+    agent.run();
+    let mut clients = agent.clients().await;
+    let request = v1::RegisterUserRequest {
+        kind: ParticipantKind::Patient.into(),
+        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
+            v1::NewSoftwareCertificate { passphrase: b"long enough passphrase".to_vec(), key_algorithm: 2 },
+        )),
+        ..Default::default()
+    };
+    assert_eq!(clients.accounts.register_user(request).await.reason(), "PLATFORM_UNTRUSTED");
+}
+
+#[tokio::test]
+async fn a_revoked_credential_does_not_unlock_and_its_old_signatures_need_a_receipt() {
+    let platform = Platform::start();
+    let agent = Agent::start_with(&platform, "[directory]\nrefresh_seconds = 0\n");
+    let mut clients = agent.clients().await;
+    let signer = victim(&mut clients).await;
+    let reader = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let sign = v1::SignRequest { user: signer.user.name.clone(), content: b"x".to_vec().into(), form: 0 };
+    let signed = clients.crypto.sign(sign).await.unwrap().into_inner().signed_data;
+    let database = Connection::open(platform.database()).unwrap();
+    let credential = life_pki::account_log::CredentialId(credential_id(&database, signer.uid));
+    platform.run(&["revoke", signer.user.uid(), &credential.to_string()]);
+
+    let reason = users::unlock(&mut clients, signer.user.unlock_request()).await.reason();
+    assert_eq!(reason, "CREDENTIAL_REVOKED");
+    let verify = v1::VerifyRequest { user: reader.name.clone(), signed_data: signed, ..Default::default() };
+    let verdict = clients.crypto.verify(verify).await.unwrap().into_inner().signature.unwrap();
+    assert_eq!(verdict.state(), v1::SignatureState::SignerTimeUnproven, "{}", verdict.explanation);
+}
