@@ -1,5 +1,7 @@
 //! Compiles the contract without protoc and makes the table of permissions from its method options.
 
+#![expect(clippy::disallowed_macros, reason = "a build script speaks to cargo on its standard output")]
+
 use std::error::Error;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,6 @@ const SECRETS: &[&str] = &["life.agent.v1.NewSoftwareCertificate.passphrase", "l
 const UNPRINTED: &[&str] = &["NewSoftwareCertificate", "Secret"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    #[expect(clippy::disallowed_macros, reason = "a build script speaks to cargo on its standard output")]
     println!("cargo::rerun-if-changed=life");
     let mut compiler = protox::Compiler::new(["."])?;
     compiler.include_imports(true).include_source_info(true).open_files(sources()?)?;
