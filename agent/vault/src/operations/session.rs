@@ -60,7 +60,7 @@ pub(super) fn sign_attributes(
     keep.with_session(session.0, RequestKind::SignAttributes, |stage| {
         let working = stage.working()?;
         let parsed = SignedAttributes::parse(attributes).map_err(|_| VaultError::AttributesRefused)?;
-        if parsed.context().sender != working.uid() {
+        if parsed.context().sender() != working.uid() {
             return Err(VaultError::WrongSender);
         }
         let certificate = working.signature();
