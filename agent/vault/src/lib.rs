@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod fuzz_entry;
 mod inbox;
 mod keep;
 mod log;
@@ -27,5 +28,3 @@ mod server;
 mod slow;
 pub mod tls;
 mod waiter;
-
-pub use secret_source::assuan::fuzz_pinentry;

@@ -231,7 +231,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Body of the fuzz target: whatever a pinentry says, the vault neither panics nor grows.
-pub fn fuzz_pinentry(bytes: &[u8]) {
+pub(crate) fn converse_with_anything(bytes: &[u8]) {
     let prompt =
         Prompt { description: "%\n".to_owned(), label: "Passphrase:".to_owned(), timeout_seconds: 1 };
     let mut talk = Conversation::new(&prompt);
@@ -325,6 +325,6 @@ mod tests {
     fn long_texts_are_cut_at_a_character() {
         let line = escape(&"ä%".repeat(2000));
         assert!(line.len() <= MAX_LINE - 16 && line.len() > 900);
-        fuzz_pinentry(b"OK\nOK\nOK\nOK\nD abc\nOK\n");
+        converse_with_anything(b"OK\nOK\nOK\nOK\nD abc\nOK\n");
     }
 }
