@@ -1,5 +1,5 @@
 //! Every format made and read by this crate alone; the judges are in the other files.
-#![allow(missing_docs, reason = "tests")]
+#![allow(missing_docs, clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
@@ -149,12 +149,13 @@ fn the_vault_reads_exactly_what_was_built() {
     // A signature under another certificate than the one named is not put together.
     let other = ca.rsa(Use::Sign);
     let value = signer.key.sign(&der).unwrap();
-    let failed = signature::assemble(None, &attributes, &value, &[other.certificate.clone()]);
+    let failed = signature::assemble(None, &attributes, &value, std::slice::from_ref(&other.certificate));
     assert_eq!(failed, Err(Error::Signature(SignatureFault::CertificateMismatch)));
     // A signature by another key does not verify.
     let value = other.key.sign(&der).unwrap();
     let forged =
-        signature::assemble(Some(b"content"), &attributes, &value, &[signer.certificate.clone()]).unwrap();
+        signature::assemble(Some(b"content"), &attributes, &value, std::slice::from_ref(&signer.certificate))
+            .unwrap();
     let failed = SignedData::parse(&forged).unwrap().verify(Signed::Enclosed).err();
     assert_eq!(failed, Some(Error::Signature(SignatureFault::Invalid)));
 }

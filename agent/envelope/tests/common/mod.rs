@@ -120,12 +120,55 @@ impl User {
     pub fn sign(&self, content: &[u8], context: DocumentContext) -> Vec<u8> {
         let attributes = self.attributes(content, context);
         let value = self.key.sign(&attributes.to_der()).unwrap();
-        signature::assemble(Some(content), &attributes, &value, &[self.certificate.clone()]).unwrap()
+        signature::assemble(Some(content), &attributes, &value, std::slice::from_ref(&self.certificate))
+            .unwrap()
     }
 
     pub fn sign_detached(&self, content: &[u8]) -> Vec<u8> {
         let attributes = self.attributes(content, self.context(Purpose::Detached, &[]));
         let value = self.key.sign(&attributes.to_der()).unwrap();
-        signature::assemble(None, &attributes, &value, &[self.certificate.clone()]).unwrap()
+        signature::assemble(None, &attributes, &value, std::slice::from_ref(&self.certificate)).unwrap()
+    }
+}
+
+/// Runs a judge and gives its output. A judge that is missing fails the test and says what to install.
+pub fn judge(program: &str, package: &str, arguments: &[&str]) -> std::process::Output {
+    std::process::Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {program} ({error}): install {package}"))
+}
+
+/// A temporary folder with files for a judge.
+pub struct Files(tempfile::TempDir);
+
+impl Files {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub fn write(&self, name: &str, bytes: &[u8]) -> String {
+        std::fs::write(self.path(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap()
+    }
+
+    pub fn write_pem(&self, name: &str, label: &str, der: &[u8]) -> String {
+        let text = der::pem::encode_string(label, der::pem::LineEnding::LF, der).unwrap();
+        self.write(name, text.as_bytes())
+    }
+
+    /// Writes NAME.crt and NAME.key; gives both paths.
+    pub fn write_user(&self, name: &str, user: &User) -> (String, String) {
+        let certificate = self.write_pem(&format!("{name}.crt"), "CERTIFICATE", &user.certificate);
+        let key = self.write_pem(&format!("{name}.key"), "PRIVATE KEY", user.key.to_pkcs8().expose());
+        (certificate, key)
     }
 }
