@@ -45,7 +45,8 @@ fn open(bytes: &[u8], user: &User) -> Vec<u8> {
 #[test]
 fn both_directions() {
     let (ca, files) = (Ca::new(), Files::new());
-    let readers = [("rsa", ca.rsa(Use::Encrypt)), ("p256", ca.p256(Use::Encrypt))];
+    let readers =
+        [("rsa", ca.rsa(Use::Encrypt)), ("p256", ca.p256(Use::Encrypt)), ("other", ca.p256(Use::Encrypt))];
     let signers = [("rsasign", ca.rsa(Use::Sign)), ("p256sign", ca.p256(Use::Sign))];
     readers.iter().chain(&signers).for_each(|(name, user)| write_user(&files, name, user));
     let keys = readers.each_ref().map(|(_, it)| it.key.public_key().clone());
@@ -60,7 +61,9 @@ fn both_directions() {
         }
         for encoding in ["der", "ber"] {
             for id in ["id", "name"] {
-                cases.push_str(&format!("seal {encoding} {id} plain{n} made{n}.{encoding}.{id} rsa p256\n"));
+                cases.push_str(&format!(
+                    "seal {encoding} {id} plain{n} made{n}.{encoding}.{id} rsa p256 other\n"
+                ));
             }
         }
         for (name, signer) in &signers {

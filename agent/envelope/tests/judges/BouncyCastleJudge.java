@@ -11,6 +11,7 @@
 import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.nio.file.Files;
@@ -20,17 +21,22 @@ import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.MessageDigest;
 import java.security.PrivateKey;
-import java.security.PublicKey;
+import java.security.Key;
 import java.security.Security;
 import java.security.cert.CertificateFactory;
 import java.security.cert.X509Certificate;
 import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+
+import javax.crypto.Cipher;
+import javax.crypto.spec.GCMParameterSpec;
 
 import org.bouncycastle.asn1.ASN1Encodable;
 import org.bouncycastle.asn1.ASN1EncodableVector;
 import org.bouncycastle.asn1.ASN1ObjectIdentifier;
+import org.bouncycastle.asn1.ASN1OctetString;
 import org.bouncycastle.asn1.ASN1Primitive;
 import org.bouncycastle.asn1.DERNull;
 import org.bouncycastle.asn1.DERSet;
@@ -41,13 +47,15 @@ import org.bouncycastle.asn1.ess.SigningCertificateV2;
 import org.bouncycastle.asn1.nist.NISTObjectIdentifiers;
 import org.bouncycastle.asn1.pkcs.PKCSObjectIdentifiers;
 import org.bouncycastle.asn1.pkcs.RSAESOAEPparams;
+import org.bouncycastle.asn1.cms.GCMParameters;
 import org.bouncycastle.asn1.x509.AlgorithmIdentifier;
+import org.bouncycastle.asn1.x509.SubjectPublicKeyInfo;
 import org.bouncycastle.cert.jcajce.JcaCertStore;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateHolder;
 import org.bouncycastle.cms.CMSAlgorithm;
 import org.bouncycastle.cms.CMSAuthEnvelopedData;
 import org.bouncycastle.cms.CMSAuthEnvelopedDataGenerator;
-import org.bouncycastle.cms.CMSAuthEnvelopedDataStreamGenerator;
+import org.bouncycastle.cms.CMSException;
 import org.bouncycastle.cms.CMSProcessableByteArray;
 import org.bouncycastle.cms.CMSSignedData;
 import org.bouncycastle.cms.CMSSignedDataGenerator;
@@ -59,17 +67,19 @@ import org.bouncycastle.cms.Recipient;
 import org.bouncycastle.cms.RecipientId;
 import org.bouncycastle.cms.RecipientInfoGenerator;
 import org.bouncycastle.cms.RecipientInformation;
+import org.bouncycastle.cms.RecipientOperator;
 import org.bouncycastle.cms.SignerInfoGenerator;
 import org.bouncycastle.cms.SignerInformation;
 import org.bouncycastle.cms.jcajce.JcaSignerInfoGeneratorBuilder;
 import org.bouncycastle.cms.jcajce.JcaSimpleSignerInfoVerifierBuilder;
 import org.bouncycastle.cms.jcajce.JceCMSContentEncryptorBuilder;
-import org.bouncycastle.cms.jcajce.JceKeyAgreeAuthEnvelopedRecipient;
+import org.bouncycastle.cms.jcajce.JceKeyAgreeRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyAgreeRecipientInfoGenerator;
 import org.bouncycastle.cms.jcajce.JceKeyTransAuthEnvelopedRecipient;
 import org.bouncycastle.cms.jcajce.JceKeyTransRecipientInfoGenerator;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.operator.ContentSigner;
+import org.bouncycastle.operator.InputAEADDecryptor;
 import org.bouncycastle.operator.OutputAEADEncryptor;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
@@ -129,8 +139,8 @@ public class BouncyCastleJudge {
 
     static byte[] keyIdentifier(X509Certificate certificate) throws Exception {
         byte[] wrapped = certificate.getExtensionValue(SUBJECT_KEY_IDENTIFIER);
-        byte[] inner = org.bouncycastle.asn1.ASN1OctetString.getInstance(wrapped).getOctets();
-        return org.bouncycastle.asn1.ASN1OctetString.getInstance(inner).getOctets();
+        byte[] inner = ASN1OctetString.getInstance(wrapped).getOctets();
+        return ASN1OctetString.getInstance(inner).getOctets();
     }
 
     static byte[] open(byte[] message, String name) throws Exception {
@@ -138,57 +148,109 @@ public class BouncyCastleJudge {
         CMSAuthEnvelopedData envelope = new CMSAuthEnvelopedData(message);
         JcaX509CertificateHolder holder = new JcaX509CertificateHolder(certificate);
         byte[] id = keyIdentifier(certificate);
-        RecipientId recipient = isRsa(certificate)
-            ? new KeyTransRecipientId(holder.getIssuer(), holder.getSerialNumber(), id)
-            : new KeyAgreeRecipientId(holder.getIssuer(), holder.getSerialNumber(), id);
-        RecipientInformation found = envelope.getRecipientInfos().get(recipient);
+        List<RecipientId> names = isRsa(certificate)
+            ? List.of(new KeyTransRecipientId(id), new KeyTransRecipientId(holder.getIssuer(), holder.getSerialNumber()))
+            : List.of(new KeyAgreeRecipientId(id), new KeyAgreeRecipientId(holder.getIssuer(), holder.getSerialNumber()));
+        RecipientInformation found = null;
+        for (RecipientId recipient : names) {
+            found = found == null ? envelope.getRecipientInfos().get(recipient) : found;
+        }
         Recipient opener = isRsa(certificate)
             ? new JceKeyTransAuthEnvelopedRecipient(key(name)).setProvider("BC")
-            : new JceKeyAgreeAuthEnvelopedRecipient(key(name)).setProvider("BC");
+            : new AgreedRecipient(key(name)).setProvider("BC");
         return found.getContent(opener);
     }
 
-    static RecipientInfoGenerator recipient(X509Certificate certificate, boolean byId) throws Exception {
-        if (isRsa(certificate)) {
-            AlgorithmIdentifier sha256 = new AlgorithmIdentifier(NISTObjectIdentifiers.id_sha256, DERNull.INSTANCE);
-            AlgorithmIdentifier mask = new AlgorithmIdentifier(PKCSObjectIdentifiers.id_mgf1, sha256);
-            RSAESOAEPparams parameters = new RSAESOAEPparams(sha256, mask, RSAESOAEPparams.DEFAULT_P_SOURCE_ALGORITHM);
-            AlgorithmIdentifier oaep = new AlgorithmIdentifier(PKCSObjectIdentifiers.id_RSAES_OAEP, parameters);
-            return byId
-                ? new JceKeyTransRecipientInfoGenerator(keyIdentifier(certificate), oaep, certificate.getPublicKey())
-                    .setProvider("BC")
-                : new JceKeyTransRecipientInfoGenerator(certificate, oaep).setProvider("BC");
-        }
+    static RecipientInfoGenerator transport(X509Certificate certificate, boolean byId) throws Exception {
+        AlgorithmIdentifier sha256 = new AlgorithmIdentifier(NISTObjectIdentifiers.id_sha256, DERNull.INSTANCE);
+        AlgorithmIdentifier mask = new AlgorithmIdentifier(PKCSObjectIdentifiers.id_mgf1, sha256);
+        RSAESOAEPparams parameters = new RSAESOAEPparams(sha256, mask, RSAESOAEPparams.DEFAULT_P_SOURCE_ALGORITHM);
+        AlgorithmIdentifier oaep = new AlgorithmIdentifier(PKCSObjectIdentifiers.id_RSAES_OAEP, parameters);
+        return byId
+            ? new JceKeyTransRecipientInfoGenerator(keyIdentifier(certificate), oaep, certificate.getPublicKey())
+                .setProvider("BC")
+            : new JceKeyTransRecipientInfoGenerator(certificate, oaep).setProvider("BC");
+    }
+
+    // One ephemeral key for all P-256 recipients, in one KeyAgreeRecipientInfo.
+    static RecipientInfoGenerator agreement(List<X509Certificate> certificates, boolean byId) throws Exception {
         KeyPairGenerator generator = KeyPairGenerator.getInstance("EC", "BC");
         generator.initialize(new java.security.spec.ECGenParameterSpec("P-256"));
         KeyPair ephemeral = generator.generateKeyPair();
         JceKeyAgreeRecipientInfoGenerator agreement = new JceKeyAgreeRecipientInfoGenerator(
             CMSAlgorithm.ECDH_SHA256KDF, ephemeral.getPrivate(), ephemeral.getPublic(), CMSAlgorithm.AES256_WRAP)
             .setProvider("BC");
-        PublicKey key = certificate.getPublicKey();
-        return byId ? agreement.addRecipient(keyIdentifier(certificate), key) : agreement.addRecipient(certificate);
+        agreement.setUserKeyingMaterial(new byte[] {1, 2, 3});
+        for (X509Certificate certificate : certificates) {
+            if (byId) {
+                agreement.addRecipient(keyIdentifier(certificate), certificate.getPublicKey());
+            } else {
+                agreement.addRecipient(certificate);
+            }
+        }
+        return agreement;
     }
 
     static byte[] seal(boolean ber, boolean byId, byte[] content, List<String> names) throws Exception {
         OutputAEADEncryptor encryptor =
             (OutputAEADEncryptor) new JceCMSContentEncryptorBuilder(CMSAlgorithm.AES256_GCM).setProvider("BC").build();
-        if (!ber) {
-            CMSAuthEnvelopedDataGenerator generator = new CMSAuthEnvelopedDataGenerator();
-            for (String name : names) {
-                generator.addRecipientInfoGenerator(recipient(certificate(name), byId));
-            }
-            CMSAuthEnvelopedData made = generator.generate(new CMSProcessableByteArray(content), encryptor);
-            return made.toASN1Structure().getEncoded("DER");
-        }
-        CMSAuthEnvelopedDataStreamGenerator generator = new CMSAuthEnvelopedDataStreamGenerator();
+        CMSAuthEnvelopedDataGenerator generator = new CMSAuthEnvelopedDataGenerator();
+        List<X509Certificate> agreed = new ArrayList<>();
         for (String name : names) {
-            generator.addRecipientInfoGenerator(recipient(certificate(name), byId));
+            if (isRsa(certificate(name))) {
+                generator.addRecipientInfoGenerator(transport(certificate(name), byId));
+            } else {
+                agreed.add(certificate(name));
+            }
         }
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        try (OutputStream stream = generator.open(out, encryptor)) {
-            stream.write(content);
+        if (!agreed.isEmpty()) {
+            generator.addRecipientInfoGenerator(agreement(agreed, byId));
         }
-        return out.toByteArray();
+        CMSAuthEnvelopedData made = generator.generate(new CMSProcessableByteArray(content), encryptor);
+        return made.toASN1Structure().getEncoded(ber ? "BER" : "DER");
+    }
+
+    // Bouncy Castle 1.72 agrees on keys but has no such recipient for authenticated envelopes: its key agreement with the
+    // platform's AES-GCM.
+    static class AgreedRecipient extends JceKeyAgreeRecipient {
+        AgreedRecipient(PrivateKey key) {
+            super(key);
+        }
+
+        @Override
+        public RecipientOperator getRecipientOperator(AlgorithmIdentifier encryption, AlgorithmIdentifier content,
+                SubjectPublicKeyInfo sender, ASN1OctetString ukm, byte[] encryptedKey) throws CMSException {
+            Key secret = extractSecretKey(encryption, content, sender, ukm, encryptedKey);
+            GCMParameters parameters = GCMParameters.getInstance(content.getParameters());
+            return new RecipientOperator(new InputAEADDecryptor() {
+                @Override
+                public AlgorithmIdentifier getAlgorithmIdentifier() {
+                    return content;
+                }
+
+                @Override
+                public InputStream getInputStream(InputStream in) {
+                    try {
+                        Cipher cipher = Cipher.getInstance("AES/GCM/NoPadding");
+                        cipher.init(Cipher.DECRYPT_MODE, secret,
+                            new GCMParameterSpec(parameters.getIcvLen() * 8, parameters.getNonce()));
+                        return new ByteArrayInputStream(cipher.doFinal(in.readAllBytes()));
+                    } catch (Exception failure) {
+                        throw new IllegalStateException(failure);
+                    }
+                }
+
+                @Override
+                public OutputStream getAADStream() {
+                    return OutputStream.nullOutputStream();
+                }
+
+                @Override
+                public byte[] getMAC() {
+                    return new byte[0];
+                }
+            });
+        }
     }
 
     static SignerInfoGenerator signer(String name, byte[] context) throws Exception {
