@@ -99,7 +99,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`KeyError::Malformed`] for bytes that are no such structure, [`KeyError::Unsupported`] for any key
-    /// outside the suite of FORMATS §2.
+    /// outside the suite of FORMATS §2 and for another spelling than the usual one (RFC 3279 §2.3.1, RFC 5480 §2.1).
     pub fn from_spki(spki_der: &[u8]) -> Result<Self, KeyError> {
         let info = SubjectPublicKeyInfoRef::from_der(spki_der).map_err(|_| KeyError::Malformed)?;
         let bits = info.subject_public_key.as_bytes().ok_or(KeyError::Malformed)?;
@@ -118,6 +118,10 @@ impl PublicKey {
             }
             _ => return Err(KeyError::Unsupported),
         };
+        // One spelling per key, or one key could have two names.
+        if encode_spki(algorithm, bits)? != spki_der {
+            return Err(KeyError::Unsupported);
+        }
         Ok(Self { algorithm, spki: spki_der.to_vec(), bits: bits.to_vec() })
     }
 
@@ -222,4 +226,46 @@ pub(crate) fn encode_spki(algorithm: KeyAlgorithm, bits: &[u8]) -> Result<Vec<u8
         subject_public_key: der::asn1::BitStringRef::from_bytes(bits).map_err(|_| KeyError::Malformed)?,
     };
     info.to_der().map_err(|_| KeyError::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PrivateKey;
+
+    #[test]
+    fn a_key_has_one_spelling() {
+        for key in [PrivateKey::generate_rsa(2048).unwrap(), PrivateKey::generate_p256().unwrap()] {
+            let public = key.public_key();
+            assert_eq!(PublicKey::from_spki(public.spki()).as_ref(), Ok(public));
+            assert!(PublicKey::from_spki(&[public.spki(), &[0]].concat()).is_err());
+        }
+        let key = PrivateKey::generate_rsa(2048).unwrap();
+        let without_null = SubjectPublicKeyInfoRef {
+            algorithm: spki::AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: None },
+            subject_public_key: der::asn1::BitStringRef::from_bytes(key.public_key().bits()).unwrap(),
+        };
+        let verdict = PublicKey::from_spki(&without_null.to_der().unwrap());
+        assert_eq!(verdict, Err(KeyError::Unsupported));
+    }
+
+    #[test]
+    fn keys_outside_the_suite_are_refused() {
+        let modulus = (rsa::BigUint::from(1u32) << 1023) + 1u32;
+        let small = rsa::RsaPublicKey::new(modulus, 65_537u32.into()).unwrap();
+        let small = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_der(&small).unwrap();
+        let spki = encode_spki(KeyAlgorithm::Rsa { bits: 1024 }, small.as_bytes()).unwrap();
+        assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported));
+
+        let modulus = (rsa::BigUint::from(1u32) << 2047) + 1u32;
+        let weak = rsa::RsaPublicKey::new(modulus, 3u32.into()).unwrap();
+        let weak = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_der(&weak).unwrap();
+        let spki = encode_spki(KeyAlgorithm::Rsa { bits: 2048 }, weak.as_bytes()).unwrap();
+        assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported), "exponent 3");
+
+        let mut point = [7; 65];
+        point[0] = 4;
+        let spki = encode_spki(KeyAlgorithm::P256, &point).unwrap();
+        assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Malformed), "not on the curve");
+    }
 }

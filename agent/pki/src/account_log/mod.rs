@@ -19,13 +19,15 @@
 
 mod entry;
 mod fingerprint;
+mod names;
 mod pin;
 mod state;
 mod verify;
 mod wire;
 
-pub use entry::{Change, CredentialId, CredentialKeys, Entry, EntryBody, EntryError, EntryHash, Possession};
+pub use entry::{Change, CredentialKeys, Entry, EntryBody, EntryError, Possession};
 pub use fingerprint::fingerprint;
+pub use names::{CredentialId, EntryHash};
 pub use pin::{Pin, PinError};
 pub use state::{AccountState, CredentialRecord, Moment, RootRecord};
 pub use verify::{LogError, LogFault, verify, verify_for};
