@@ -1,0 +1,93 @@
+"""Calling the agent: the channel, and errors as ours."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import grpc
+
+from life_agent import _socket, errors
+from life_agent._contract.life.agent.v1 import (
+    accounts_pb2_grpc,
+    agent_pb2_grpc,
+    credentials_pb2_grpc,
+    crypto_pb2_grpc,
+    directory_pb2_grpc,
+    messages_pb2_grpc,
+)
+
+MIB = 1024 * 1024
+UNARY_LIMIT = 16 * MIB
+
+_OPTIONS = [
+    # A Unix socket has no host; servers refuse a path in its place.
+    ("grpc.default_authority", "localhost"),
+    ("grpc.max_receive_message_length", UNARY_LIMIT + MIB),
+    ("grpc.max_send_message_length", UNARY_LIMIT + MIB),
+    # What makes bulk streams fast over a Unix socket.
+    ("grpc.http2.max_frame_size", 256 * 1024),
+    ("grpc.http2.lookahead_bytes", 2 * MIB),
+    ("grpc.enable_http_proxy", 0),
+]
+
+Result = TypeVar("Result")
+
+
+class Transport:
+    """A channel to the agent and the stubs on it."""
+
+    def __init__(self, path: str) -> None:
+        token = _socket.token()
+        self.path = path
+        self.metadata = (("life-app-token", token),) if token else ()
+        self.channel = grpc.insecure_channel(f"unix:{path}", options=_OPTIONS)
+        self.accounts = accounts_pb2_grpc.AccountsStub(self.channel)
+        self.agent = agent_pb2_grpc.AgentStub(self.channel)
+        self.credentials = credentials_pb2_grpc.CredentialsStub(self.channel)
+        self.crypto = crypto_pb2_grpc.CryptoStub(self.channel)
+        self.directory = directory_pb2_grpc.DirectoryStub(self.channel)
+        self.messages = messages_pb2_grpc.MessagesStub(self.channel)
+
+    def call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
+        """A call, or the start of a stream."""
+        return method(request, timeout=timeout, metadata=self.metadata)
+
+
+def raising(function: Callable[..., Result]) -> Callable[..., Result]:
+    """Raises errors of the agent as LifeError."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Result:
+        try:
+            return function(*args, **kwargs)
+        except grpc.RpcError as error:
+            raise errors.from_rpc(error) from None
+
+    return wrapper
+
+
+class Outgoing:
+    """A caller's side of a stream: a header, then chunks; remembers why its source failed."""
+
+    def __init__(self, kind: Any, header: Any, source: Iterator[bytes]) -> None:
+        self._kind, self._header, self._source = kind, header, source
+        self.failure: BaseException | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        yield self._kind(header=self._header)
+        try:
+            for chunk in self._source:
+                # However large the caller's pieces are, the contract's are not.
+                view = memoryview(chunk)
+                for offset in range(0, len(view), MIB):
+                    yield self._kind(chunk=bytes(view[offset : offset + MIB]))
+        except BaseException as error:
+            # Raised again in the request's thread, where gRPC cancels the call: an end would mean that all was sent.
+            self.failure = error
+            raise
+
+    def told(self, error: grpc.RpcError) -> BaseException:
+        """Why the call failed: the source, if it was that, else the agent."""
+        return self.failure or errors.from_rpc(error)

@@ -1,0 +1,107 @@
+"""What needs no agent: finding the socket, files, errors."""
+
+import os
+import pathlib
+import re
+
+import grpc
+import pytest
+
+from life_agent import Agent, _files, _socket, errors
+from life_agent._contract import life_error_info_pb2
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+
+
+def test_every_reason_has_a_class_and_no_other():
+    source = (ROOT / "proto" / "src" / "reason.rs").read_text()
+    reasons = set(re.findall(r"^    ([A-Z][A-Z_]+);$", source, re.MULTILINE))
+    assert reasons == errors.REASONS
+    for reason in reasons:
+        assert errors.error_class(reason).reason == reason
+        assert errors.error_class(reason).__doc__
+
+
+def test_a_newer_reason_is_still_a_life_error():
+    assert errors.error_class("SOMETHING_NEW") is errors.LifeError
+
+
+def test_the_socket_is_looked_for_in_order(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("LIFE_AGENT_SOCKET", raising=False)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert _socket.find() == f"{tmp_path}/.life/run/agent.sock"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    assert _socket.find() == "/run/user/7/life/agent.sock"
+    monkeypatch.setenv("LIFE_AGENT_SOCKET", "/tmp/a.sock")
+    assert _socket.find() == "/tmp/a.sock"
+    assert _socket.find("/tmp/b.sock") == "/tmp/b.sock"
+    with pytest.raises(errors.NotConfigured, match="107"):
+        _socket.find("/tmp/" + "x" * 103)
+
+
+def test_no_agent_is_said_as_such(tmp_path):
+    with Agent(tmp_path / "agent.sock") as agent, pytest.raises(errors.AgentUnavailable, match="life-agentd"):
+        agent.status()
+
+
+class FakeError(grpc.RpcError):
+    def __init__(self, code, details, trailers):
+        self._all = (code, details, trailers)
+
+    def code(self):
+        return self._all[0]
+
+    def details(self):
+        return self._all[1]
+
+    def trailing_metadata(self):
+        return self._all[2]
+
+
+def test_error_details_of_google_are_read():
+    status = life_error_info_pb2.Status(code=9, message="locked")
+    info = life_error_info_pb2.ErrorInfo(reason="CREDENTIAL_LOCKED", domain=errors.DOMAIN)
+    info.metadata["user"] = "users/x"
+    status.details.add(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=info.SerializeToString())
+    trailers = (("other", "x"), ("grpc-status-details-bin", status.SerializeToString()))
+    error = errors.from_rpc(FakeError(grpc.StatusCode.FAILED_PRECONDITION, "locked", trailers))
+    assert type(error) is errors.CredentialLocked
+    assert (error.reason, error.metadata, error.message) == ("CREDENTIAL_LOCKED", {"user": "users/x"}, "locked")
+    assert str(error) == "locked (CREDENTIAL_LOCKED)"
+    without = errors.from_rpc(FakeError(grpc.StatusCode.INTERNAL, "broken", ()))
+    assert type(without) is errors.Internal
+
+
+def test_staged_files_appear_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "out"
+    with pytest.raises(RuntimeError), _files.staged(target, overwrite=False, mode=0o600) as file:
+        file.write(b"half")
+        assert os.listdir(tmp_path) == []
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+    with _files.staged(target, overwrite=False, mode=0o600) as file:
+        file.write(b"whole")
+    assert target.read_bytes() == b"whole" and os.listdir(tmp_path) == ["out"]
+    with pytest.raises(errors.OutputExists), _files.staged(target, overwrite=False, mode=0o600):
+        pass
+    with _files.staged(target, overwrite=True, mode=0o600) as file:
+        file.write(b"new")
+    assert target.read_bytes() == b"new" and os.listdir(tmp_path) == ["out"]
+
+
+def test_a_name_taken_meanwhile_is_kept(tmp_path):
+    target = tmp_path / "out"
+    with pytest.raises(errors.OutputExists), _files.staged(target, overwrite=False, mode=0o600) as file:
+        file.write(b"ours")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs" and os.listdir(tmp_path) == ["out"]
+
+
+def test_a_passphrase_waits_in_its_pipe():
+    reader = _socket.pipe_with(b"correct horse")
+    try:
+        assert os.read(reader, 100) == b"correct horse"
+        assert os.read(reader, 100) == b""
+    finally:
+        os.close(reader)
