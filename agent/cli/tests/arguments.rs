@@ -1,4 +1,5 @@
 //! The command line itself: faults in it, help, and what happens without an agent.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

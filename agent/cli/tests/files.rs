@@ -1,4 +1,5 @@
 //! What the program does with files: nothing half written, nothing overwritten, whatever goes wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 

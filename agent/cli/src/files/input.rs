@@ -109,7 +109,10 @@ impl Input {
                     return;
                 }
             }
-            while !ended {
+            if ended {
+                return;
+            }
+            loop {
                 let chunk = read_chunk(&mut file, &name);
                 let last = chunk.as_ref().map_or(true, |chunk| chunk.len() < CHUNK_LIMIT);
                 let empty = chunk.as_ref().is_ok_and(Bytes::is_empty);

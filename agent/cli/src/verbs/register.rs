@@ -116,9 +116,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         }
     };
     let source = Source::new(arguments.passphrase_file, arguments.passphrase_fd);
-    let passphrase = source.read_new("New passphrase, 12 bytes or more: ").await?;
-    let mut request = request(arguments.kind, &passphrase, arguments.key_algorithm.into());
-    drop(passphrase);
+    let mut request = ask(&source, arguments.kind, arguments.key_algorithm.into()).await?;
     request.platform_origin = arguments.platform.unwrap_or_default();
     request.ca_fingerprint = arguments.ca_fingerprint.unwrap_or_default();
     request.registration = arguments.resume.unwrap_or_default();
@@ -143,6 +141,12 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         fingerprint: user.fingerprint,
     };
     context.output.done(&report, stdout_of(&place))
+}
+
+/// Reads the new passphrase into the request.
+async fn ask(source: &Source, kind: Kind, algorithm: KeyAlgorithm) -> Result<v1::RegisterUserRequest, Error> {
+    let passphrase = source.read_new("New passphrase, 12 bytes or more: ").await?;
+    Ok(request(kind, &passphrase, algorithm))
 }
 
 /// The request for a new user.

@@ -2,6 +2,7 @@
 //! does with files can be seen alone.
 
 #![allow(dead_code, unused_imports, reason = "each test file uses its part")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
 
