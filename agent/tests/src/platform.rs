@@ -24,7 +24,7 @@ impl Platform {
     /// Initialises and starts a platform with automatic approval.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(&["--approval", "auto"])
     }
 
     /// Initialises and starts a platform; `init` gets the further arguments.

@@ -18,9 +18,12 @@ use super::shell::Environment;
 use super::state::State;
 use super::stop::remove;
 use super::users::{self, User};
-use crate::connection::{Connection, SOCKET_VARIABLE};
+use crate::connection::{Connection, SOCKET_VARIABLE, check_path};
 use crate::error::Error;
 use crate::verbs::register::Kind;
+
+/// As long as any socket inside the platform's folder.
+const LONGEST_INSIDE: &str = "ca-socket/ca.sock";
 
 /// What was started.
 #[derive(Serialize)]
@@ -117,10 +120,22 @@ impl Starter<'_> {
         Ok(Running { summary, processes: self.processes })
     }
 
+    /// A command of the platform. Where its folder has a path too long for the sockets in it, the path is relative.
+    fn platform(&self, part: &str) -> Result<Command, Error> {
+        let mut command = Command::new(binaries::find("life-platform")?);
+        let folder = self.layout.platform();
+        command.current_dir(self.layout.root()).args([part, "--dir"]);
+        match (check_path(&folder.join(LONGEST_INSIDE)), folder.file_name()) {
+            (Err(_), Some(name)) => command.arg(name),
+            _ => command.arg(folder),
+        };
+        Ok(command)
+    }
+
     /// Makes a platform; gives the fingerprint of its trust bundle.
     async fn init_platform(&self) -> Result<String, Error> {
-        let mut command = Command::new(binaries::find("life-platform")?);
-        command.args(["init", "--json", "--listen", "127.0.0.1:0", "--dir"]).arg(self.layout.platform());
+        let mut command = self.platform("init")?;
+        command.args(["--json", "--listen", "127.0.0.1:0", "--approval", "auto"]);
         let output = spawn_blocking(move || command.output()).await;
         let output = output.map_err(|error| Error::Software(error.to_string()))?;
         let output = output.map_err(|error| Error::Dev(format!("life-platform does not start: {error}")))?;
@@ -134,8 +149,8 @@ impl Starter<'_> {
 
     /// Starts a part of the platform; gives the line with which it says that it is ready.
     async fn spawn_platform(&mut self, part: &str, arguments: &[&str]) -> Result<Value, Error> {
-        let mut command = Command::new(binaries::find("life-platform")?);
-        command.arg(part).arg("--dir").arg(self.layout.platform()).args(arguments);
+        let mut command = self.platform(part)?;
+        command.args(arguments);
         let started = self.spawn(&format!("platform-{part}"), command)?;
         started.wait_until(first_line).await
     }
