@@ -1,0 +1,45 @@
+//! Logs: to standard error, which a service manager keeps. Never a secret, a user id, a name of a document or
+//! content: users appear as the number of their unlocking.
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// The libraries below never say more than warnings: at lower levels some print requests, frames and headers, and
+/// with them what callers sent.
+const QUIET: &[&str] = &[
+    "h2", "hyper", "hyper_rustls", "hyper_util", "mio", "prost", "rustls", "tokio", "tokio_util", "tonic", "tower",
+    "want",
+];
+
+/// Starts logging.
+///
+/// A bad level was refused with the configuration; here it falls back to `info`.
+pub fn start(log: &Log) {
+    let text = tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(std::io::stderr);
+    // A second start, as in tests, changes nothing.
+    let _ = match log.format {
+        LogFormat::Json => tracing::subscriber::set_global_default(text.json().finish()),
+        LogFormat::Text => tracing::subscriber::set_global_default(text.without_time().finish()),
+    };
+}
+
+fn filter(log: &Log) -> EnvFilter {
+    let level = log.level.as_deref().unwrap_or("info");
+    let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    for library in QUIET {
+        if let Ok(directive) = format!("{library}=warn").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
+    filter
+}
+
+/// A subscriber for one test that collects what is logged.
+#[cfg(test)]
+pub fn collector<W>(log: &Log, writer: W) -> impl tracing::Subscriber + Send + Sync
+where
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(writer).finish()
+}

@@ -1,0 +1,218 @@
+//! The vault's requests as functions, and handles that clean up after themselves.
+
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_sys::secret::{Key256, SecretBytes};
+use life_vault_protocol::{PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm};
+
+use super::link::{Vault, unexpected};
+use crate::error::Result;
+
+/// Calls and takes the one answer that fits.
+macro_rules! ask {
+    ($vault:expr, $request:expr, $pattern:pat => $value:expr) => {
+        match $vault.call(&$request, Vec::new()).await? {
+            $pattern => Ok($value),
+            _ => Err(unexpected()),
+        }
+    };
+}
+
+/// A pending account's public part.
+pub struct Account {
+    /// The id of its working credential.
+    pub credential_id: [u8; 16],
+    /// PKCS#10 request of the authentication slot.
+    pub authentication_csr: Vec<u8>,
+    /// PKCS#10 request of the signature slot.
+    pub signature_csr: Vec<u8>,
+    /// SubjectPublicKeyInfo of the encryption slot.
+    pub encryption_spki: Vec<u8>,
+    /// SubjectPublicKeyInfo of the root credential.
+    pub root_spki: Vec<u8>,
+}
+
+/// A pending account in the vault; wiped there when dropped before it was exported.
+pub struct PendingAccount {
+    vault: Vault,
+    id: PendingId,
+    done: bool,
+}
+
+impl Drop for PendingAccount {
+    fn drop(&mut self) {
+        if !self.done {
+            self.vault.tell(&Request::DiscardAccount { pending: self.id });
+        }
+    }
+}
+
+impl PendingAccount {
+    /// Opens a challenge sealed to one of the account's keys.
+    pub async fn answer(&self, slot: KeySlot, envelope: Vec<u8>) -> Result<[u8; 32]> {
+        let request = Request::AnswerChallenge { pending: self.id, slot, envelope };
+        ask!(self.vault, request, Response::Nonce(nonce) => nonce)
+    }
+
+    /// Builds the first entries of the account log and the root key seal.
+    pub async fn commit(&self, time: i64) -> Result<(Vec<Vec<u8>>, Vec<u8>)> {
+        let request = Request::CommitAccount { pending: self.id, time };
+        ask!(self.vault, request, Response::Committed { log, seal } => (log, seal))
+    }
+
+    /// Packs the credential; the pending account is over.
+    pub async fn export(
+        mut self,
+        certificates: Vec<Vec<u8>>,
+        issuers: Vec<Vec<u8>>,
+        passphrase: SecretBytes,
+    ) -> Result<Vec<u8>> {
+        let request =
+            Request::ExportSoftwareCertificate { pending: self.id, certificates, issuers, passphrase };
+        let file = ask!(self.vault, request, Response::Pkcs12(file) => file)?;
+        self.done = true;
+        Ok(file)
+    }
+}
+
+/// A session in the vault; locked there when dropped.
+pub struct Session {
+    vault: Vault,
+    id: SessionId,
+    locked: AtomicBool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.locked.load(Ordering::Relaxed) {
+            self.vault.tell(&Request::Lock { session: self.id });
+        }
+    }
+}
+
+/// What an opened credential says of itself.
+pub struct Opened {
+    /// Its session.
+    pub session: Session,
+    /// Whose it is.
+    pub uid: Uid,
+    /// The authentication certificate.
+    pub authentication: Vec<u8>,
+    /// The signature certificate.
+    pub signature: Vec<u8>,
+    /// The encryption certificate.
+    pub encryption: Vec<u8>,
+    /// The other certificates of the file.
+    pub issuers: Vec<Vec<u8>>,
+}
+
+/// What an opened root credential is.
+pub struct Root {
+    /// Its generation.
+    pub generation: u64,
+    /// Its SubjectPublicKeyInfo.
+    pub root_spki: Vec<u8>,
+    /// The working credential's id in the account log.
+    pub credential_id: [u8; 16],
+}
+
+impl Session {
+    /// Opens the root credential.
+    pub async fn open_root(&self, log: Vec<Vec<u8>>, seals: Vec<Vec<u8>>) -> Result<Root> {
+        let request = Request::OpenRoot { session: self.id, log, seals };
+        ask!(self.vault, request, Response::Root { generation, root_spki, credential_id, .. } => Root {
+            generation, root_spki, credential_id
+        })
+    }
+
+    /// Signs CMS signed attributes.
+    pub async fn sign_attributes(&self, attributes: Vec<u8>) -> Result<Vec<u8>> {
+        let request = Request::SignAttributes { session: self.id, attributes };
+        ask!(self.vault, request, Response::Signature(signature) => signature)
+    }
+
+    /// Signs a TLS 1.3 client's CertificateVerify input.
+    pub async fn sign_tls(&self, input: Vec<u8>) -> Result<Vec<u8>> {
+        let request = Request::SignTls { session: self.id, input };
+        ask!(self.vault, request, Response::Signature(signature) => signature)
+    }
+
+    /// Unwraps a content key with the root credential.
+    pub async fn unwrap(&self, recipient_info: Vec<u8>) -> Result<Key256> {
+        let request = Request::UnwrapContentKey { session: self.id, recipient_info };
+        ask!(self.vault, request, Response::ContentKey(key) => key)
+    }
+
+    /// Computes the MAC of the pin store.
+    pub async fn mac(&self, data: Vec<u8>) -> Result<[u8; 32]> {
+        let request = Request::Mac { session: self.id, data };
+        ask!(self.vault, request, Response::Tag(tag) => tag)
+    }
+
+    /// Wipes the session's keys; returns when they are wiped.
+    pub async fn lock(&self) -> Result<()> {
+        self.locked.store(true, Ordering::Relaxed);
+        ask!(self.vault, Request::Lock { session: self.id }, Response::Done => ())
+    }
+
+    /// Notes that the vault has wiped it already.
+    pub fn forget(&self) {
+        self.locked.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Vault {
+    /// Makes the keys of a new account.
+    pub async fn generate_account(
+        &self,
+        uid: Uid,
+        kind: ParticipantKind,
+        algorithm: WorkingKeyAlgorithm,
+    ) -> Result<(PendingAccount, Account)> {
+        let request = Request::GenerateAccount { uid, kind, algorithm };
+        match self.call(&request, Vec::new()).await? {
+            Response::Account {
+                pending,
+                credential_id,
+                authentication_csr,
+                signature_csr,
+                encryption_spki,
+                root_spki,
+            } => Ok((
+                PendingAccount { vault: self.clone(), id: pending, done: false },
+                Account { credential_id, authentication_csr, signature_csr, encryption_spki, root_spki },
+            )),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Opens a software certificate.
+    pub async fn open_software_certificate(
+        &self,
+        pkcs12: Vec<u8>,
+        secret: SecretSource,
+        descriptors: Vec<OwnedFd>,
+        now: i64,
+        expected: Option<Uid>,
+    ) -> Result<Opened> {
+        let request = Request::OpenSoftwareCertificate { pkcs12, secret, now, expected };
+        match self.call(&request, descriptors).await? {
+            Response::Opened { session, uid, authentication, signature, encryption, issuers } => Ok(Opened {
+                session: Session { vault: self.clone(), id: session, locked: AtomicBool::new(false) },
+                uid,
+                authentication,
+                signature,
+                encryption,
+                issuers,
+            }),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Wipes everything; returns when it is wiped.
+    pub async fn lock_all(&self) -> Result<()> {
+        ask!(self, Request::LockAll, Response::Done => ())
+    }
+}

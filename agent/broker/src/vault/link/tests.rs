@@ -1,0 +1,135 @@
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream as StdStream;
+
+use life_vault_protocol::{SecretSource, SessionId, VaultError, encode_response};
+
+use super::*;
+
+/// Links a vault whose other end the test plays.
+fn linked() -> (Vault, StdStream) {
+    let (ours, theirs) = StdStream::pair().unwrap();
+    let vault = Vault::default();
+    let serving = vault.clone();
+    tokio::spawn(async move { serving.serve(Fresh { pid: 1, socket: ours }).await });
+    (vault, theirs)
+}
+
+fn read_ids(mut stream: &StdStream, count: usize) -> Vec<u64> {
+    let mut decoder = FrameDecoder::new();
+    let mut ids = Vec::new();
+    let mut buffer = [0; 4096];
+    while ids.len() < count {
+        let got = stream.read(&mut buffer).unwrap();
+        assert_ne!(got, 0);
+        let mut input = &buffer[..got];
+        while let Some(frame) = decoder.next_frame(&mut input).unwrap() {
+            ids.push(frame.id);
+        }
+    }
+    ids
+}
+
+fn answer(mut stream: &StdStream, id: u64, response: &Response) {
+    stream.write_all(encode_response(id, response).unwrap().expose()).unwrap();
+}
+
+async fn ready(vault: &Vault) {
+    while vault.process().is_none() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn answers_find_their_calls_in_any_order() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let vault = vault.clone();
+            tokio::spawn(async move { vault.call(&Request::Status, Vec::new()).await })
+        })
+        .collect();
+    let player = tokio::task::spawn_blocking(move || {
+        let ids = read_ids(&theirs, 8);
+        for id in ids.iter().rev() {
+            let response = Response::Status { pid: u32::try_from(*id).unwrap(), sessions: 0, pendings: 0 };
+            answer(&theirs, *id, &response);
+        }
+        theirs
+    });
+    let mut pids = Vec::new();
+    for call in calls {
+        match call.await.unwrap().unwrap() {
+            Response::Status { pid, .. } => pids.push(pid),
+            _ => panic!("another answer"),
+        }
+    }
+    pids.sort_unstable();
+    assert_eq!(pids, (0..8).collect::<Vec<_>>());
+    drop(player.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn when_the_vault_dies_no_call_hangs() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    let calling = vault.clone();
+    let call = tokio::spawn(async move { calling.call(&Request::Status, Vec::new()).await });
+    tokio::task::spawn_blocking(move || drop((read_ids(&theirs, 1), theirs))).await.unwrap();
+    assert_eq!(call.await.unwrap().err().unwrap().fault(), Fault::VaultUnavailable);
+    let again = vault.call(&Request::Status, Vec::new()).await;
+    assert_eq!(again.err().unwrap().fault(), Fault::VaultUnavailable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_session_that_nobody_waits_for_is_locked() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    let calling = vault.clone();
+    let request = Request::OpenSoftwareCertificate {
+        pkcs12: Vec::new(),
+        secret: SecretSource::Inline(SecretBytes::new(b"x".to_vec())),
+        now: 0,
+        expected: None,
+    };
+    let call = tokio::spawn(async move { calling.call(&request, Vec::new()).await.map(drop) });
+    let (theirs, ids) = tokio::task::spawn_blocking(move || (read_ids(&theirs, 1), theirs))
+        .await
+        .map(|(ids, theirs)| (theirs, ids))
+        .unwrap();
+    call.abort();
+    let _ = call.await;
+    let opened = Response::Opened {
+        session: SessionId(77),
+        uid: life_pki::Uid::from_random([7; 16]),
+        authentication: Vec::new(),
+        signature: Vec::new(),
+        encryption: Vec::new(),
+        issuers: Vec::new(),
+    };
+    answer(&theirs, ids[0], &opened);
+    let locked = tokio::task::spawn_blocking(move || {
+        let mut decoder = FrameDecoder::new();
+        let mut buffer = [0; 4096];
+        let got = (&theirs).read(&mut buffer).unwrap();
+        let frame = decoder.next_frame(&mut &buffer[..got]).unwrap().unwrap();
+        matches!(Request::decode(frame.body.expose()), Ok(Request::Lock { session: SessionId(77) }))
+    });
+    assert!(locked.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_the_vault_refuses_is_a_fault() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    let calling = vault.clone();
+    let call = tokio::spawn(async move { calling.call(&Request::Status, Vec::new()).await });
+    tokio::task::spawn_blocking(move || {
+        let ids = read_ids(&theirs, 1);
+        answer(&theirs, ids[0], &Response::Error(VaultError::WrongPassphrase));
+        theirs
+    })
+    .await
+    .unwrap();
+    assert_eq!(call.await.unwrap().err().unwrap().fault(), Fault::WrongPassphrase);
+}
