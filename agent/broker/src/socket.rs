@@ -1,12 +1,13 @@
 //! Unix sockets that only the agent's own user can open, and that no second agent can steal.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use life_sys::private_dir::{PrivateDirError, create_private_dir};
 use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 
@@ -26,8 +27,8 @@ pub enum SocketError {
     #[error("{0} exists and is no socket")]
     NotASocket(PathBuf),
     /// Others could replace the socket.
-    #[error("the folder {0} belongs to another user or can be written by others; use one of your own, mode 0700")]
-    OpenFolder(PathBuf),
+    #[error("the folder {0}: {1}; use one of your own with mode 0700")]
+    Folder(PathBuf, PrivateDirError),
     /// The path is longer than the system allows.
     #[error("the socket path {0} has {1} bytes; the system allows 107: use a shorter one")]
     TooLong(PathBuf, usize),
@@ -54,7 +55,7 @@ impl Socket {
             return Err(SocketError::TooLong(path.to_owned(), length));
         }
         if let Some(folder) = path.parent() {
-            private_folder(folder)?;
+            create_private_dir(folder).map_err(|error| SocketError::Folder(folder.to_owned(), error))?;
         }
         let lock = lock(path)?;
         remove_stale(path)?;
@@ -81,18 +82,6 @@ impl Drop for Socket {
 
 fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
-}
-
-/// Makes a folder of mode 0700, parents included; an existing one must be ours and closed to others' writing.
-pub fn private_folder(folder: &Path) -> Result<(), SocketError> {
-    let fault = |error| SocketError::Io(folder.to_owned(), error);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
-    let found = folder.metadata().map_err(fault)?;
-    let own = found.uid() == rustix::process::geteuid().as_raw();
-    if !own || found.mode() & 0o022 != 0 {
-        return Err(SocketError::OpenFolder(folder.to_owned()));
-    }
-    Ok(())
 }
 
 /// Locks `PATH.lock`. Whoever holds it serves the socket; a file that was replaced meanwhile does not count.
@@ -189,8 +178,8 @@ mod tests {
         let long = folder.path().join("x".repeat(107));
         assert!(matches!(Socket::bind(&long), Err(SocketError::TooLong(..))));
         let open = folder.path().join("open");
-        DirBuilder::new().create(&open).unwrap();
+        std::fs::create_dir(&open).unwrap();
         std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        assert!(matches!(Socket::bind(&open.join("agent.sock")), Err(SocketError::OpenFolder(_))));
+        assert!(matches!(Socket::bind(&open.join("agent.sock")), Err(SocketError::Folder(..))));
     }
 }

@@ -1,5 +1,6 @@
 //! How the errors of the layers below become faults.
 
+use life_pki::account_log::{LogError, PinError};
 use life_vault_protocol::VaultError;
 
 use super::{Error, Fault};
@@ -43,5 +44,49 @@ impl From<VaultError> for Error {
             VaultError::SecretUnusable | VaultError::Inconsistent => fault.because(error.to_string()),
             _ => fault.into(),
         }
+    }
+}
+
+impl From<LogError> for Error {
+    fn from(error: LogError) -> Self {
+        Fault::AccountLogInvalid.because(error.to_string())
+    }
+}
+
+impl From<PinError> for Error {
+    fn from(error: PinError) -> Self {
+        match error {
+            PinError::Forked => Fault::AccountLogForked.into(),
+            PinError::IdentityChanged => Fault::IdentityChanged.into(),
+            PinError::Invalid(error) => error.into(),
+            PinError::RolledBack => Fault::AccountLogRolledBack.into(),
+        }
+    }
+}
+
+impl From<life_envelope::Error> for Error {
+    fn from(error: life_envelope::Error) -> Self {
+        use life_envelope::{Error as Envelope, SignatureFault, StreamFault};
+        let fault = match error {
+            Envelope::DecryptionFailed => return Fault::DecryptionFailed.into(),
+            Envelope::Key(error) => return Self::internal(error),
+            Envelope::NotARecipient => return Fault::NotARecipient.into(),
+            Envelope::Malformed => Fault::FormatInvalid,
+            Envelope::Refused(_) => Fault::FormatRefused,
+            Envelope::Signature(SignatureFault::ContentMissing) => return Fault::ContentMissing.into(),
+            Envelope::Signature(SignatureFault::PurposeMismatch) => return Fault::PurposeMismatch.into(),
+            Envelope::Signature(SignatureFault::RecipientMismatch) => return Fault::RecipientMismatch.into(),
+            Envelope::Signature(_) => Fault::SignatureInvalid,
+            Envelope::Stream(StreamFault::Truncated) => return Fault::StreamTruncated.into(),
+            Envelope::Stream(StreamFault::Magic | StreamFault::SegmentLength | StreamFault::Ended) => {
+                Fault::FormatInvalid
+            }
+            Envelope::Stream(StreamFault::Version) => Fault::FormatRefused,
+            Envelope::Stream(
+                StreamFault::CommitmentMismatch | StreamFault::DigestMismatch | StreamFault::LengthMismatch,
+            ) => Fault::SignatureInvalid,
+            Envelope::TooLarge => Fault::MessageTooLarge,
+        };
+        fault.because(error.to_string())
     }
 }

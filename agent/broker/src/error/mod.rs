@@ -140,6 +140,11 @@ impl Error {
         self
     }
 
+    /// What was added under a key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
+    }
+
     /// Which fault it is.
     pub fn fault(&self) -> Fault {
         self.fault

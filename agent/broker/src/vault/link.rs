@@ -3,16 +3,15 @@
 //! When the link breaks, every waiting call fails at once, and calls fail until a fresh vault is linked.
 
 use std::collections::HashMap;
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::{FrameDecoder, Request, Response, encode_request};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -203,19 +202,10 @@ async fn write(mut writer: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Outgoing
         }
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let stream: &UnixStream = writer.as_ref();
-        let sent = stream.async_io(Interest::WRITABLE, || send_with(stream, bytes, &borrowed)).await?;
+        let sent = stream.async_io(Interest::WRITABLE, || send_with_fds(stream, bytes, &borrowed)).await?;
         writer.write_all(bytes.get(sent..).unwrap_or_default()).await?;
     }
     Ok(())
-}
-
-fn send_with(stream: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::other("too many descriptors"));
-    }
-    Ok(sendmsg(stream, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
 }
 
 /// An answer of another kind than the request's.

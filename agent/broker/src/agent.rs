@@ -1,0 +1,103 @@
+//! What the services share.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::arguments::Arguments;
+use crate::config::{Config, ConfigError};
+use crate::error::Result;
+use crate::events::Events;
+use crate::identities::Identities;
+use crate::paths::Paths;
+use crate::platform::Platform;
+use crate::tickets::Tickets;
+use crate::vault::Vault;
+
+/// The configuration, which a SIGHUP replaces.
+pub struct Shared(RwLock<Arc<Config>>);
+
+impl Shared {
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The agent.
+pub struct Agent {
+    /// Where things are.
+    pub paths: Paths,
+    /// What happens.
+    pub events: Arc<Events>,
+    /// Who is unlocked.
+    pub identities: Identities,
+    /// The platform.
+    pub platform: Arc<Platform>,
+    /// The vault.
+    pub vault: Vault,
+    /// Tickets for descriptors.
+    pub tickets: Arc<Tickets>,
+    /// One permit for each call at work.
+    pub calls: Arc<Semaphore>,
+    /// Ends what would never end by itself.
+    pub stopping: CancellationToken,
+    /// When this process started.
+    pub started: SystemTime,
+    /// How often the vault was replaced.
+    pub vault_restarts: std::sync::atomic::AtomicU32,
+    shared: Arc<Shared>,
+    arguments_config: Option<PathBuf>,
+}
+
+impl Agent {
+    /// Puts the agent together.
+    ///
+    /// # Errors
+    /// STATE_UNUSABLE, PLATFORM_MISMATCH.
+    pub fn new(arguments: &Arguments, config: Config, paths: Paths) -> Result<Arc<Self>> {
+        let events = Arc::new(Events::default());
+        let platform =
+            Platform::open(paths.state.join("platform.json"), config.platform.clone(), events.clone())?;
+        Ok(Arc::new(Self {
+            identities: Identities::new(events.clone()),
+            events,
+            platform,
+            vault: Vault::default(),
+            tickets: Arc::new(Tickets::new(paths.descriptor_socket.clone())),
+            calls: Arc::new(Semaphore::new(config.limits.max_calls.0)),
+            stopping: CancellationToken::new(),
+            started: SystemTime::now(),
+            vault_restarts: Default::default(),
+            shared: Arc::new(Shared(RwLock::new(Arc::new(config)))),
+            arguments_config: arguments.config.clone(),
+            paths,
+        }))
+    }
+
+    /// The configuration as it is now.
+    pub fn config(&self) -> Arc<Config> {
+        self.shared.config()
+    }
+
+    /// A handle on the configuration for parts that outlive a call.
+    pub fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
+
+    /// Reads the configuration again. Sockets, folders, the vault's program, the number of calls and the log stay as
+    /// they are until the agent starts anew.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; the old configuration stays.
+    pub fn reload(&self) -> std::result::Result<(), ConfigError> {
+        let usual = crate::paths::usual_config();
+        let config = Config::load(self.arguments_config.as_deref(), usual.as_deref())?;
+        self.platform.reload(config.platform.clone());
+        *self.shared.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! The time.
+
+use std::time::{Duration, SystemTime};
+
+use life_pki::Timestamp;
+use prost_types::Timestamp as Wire;
+
+use crate::error::{Error, Result};
+
+/// Now, to the second.
+///
+/// # Errors
+/// INTERNAL when the machine's clock stands outside 1970 to 9999.
+pub fn now() -> Result<Timestamp> {
+    Timestamp::try_from(SystemTime::now()).map_err(|_| Error::internal("this machine's clock is absurd"))
+}
+
+/// As the contract writes it.
+pub fn wire(time: Timestamp) -> Wire {
+    Wire { seconds: time.unix(), nanos: 0 }
+}
+
+/// As the system knows it.
+pub fn system(time: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.unix_u64())
+}

@@ -1,0 +1,238 @@
+//! The unlocked identities, and on whose behalf a request acts.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use life_envelope::{ListedRecipient, OwnKey};
+use life_pki::account_log::AccountState;
+use life_pki::{Certificate, PublicKey, Timestamp, Uid};
+use life_proto::v1::{self, locked::Cause};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::directory::Directory;
+use crate::error::{Fault, Result};
+use crate::events::Events;
+use crate::names;
+use crate::platform::{Binding, Client};
+use crate::vault::Session;
+
+/// A user whose working and root credential are open in the vault.
+pub struct Identity {
+    /// The user.
+    pub uid: Uid,
+    /// What stands for the user in logs.
+    pub handle: u64,
+    /// The working credential's id in the account log.
+    pub credential_id: [u8; 16],
+    /// The working credential's kind.
+    pub kind: v1::CredentialKind,
+    /// The keys in the vault.
+    pub session: Arc<Session>,
+    /// Signs for the user.
+    pub signature_certificate: Certificate,
+    /// What goes into a signature: the signer's certificate, then its issuers without the root.
+    pub signature_chain: Vec<Vec<u8>>,
+    /// The root credential.
+    pub root: Root,
+    /// The platform, connected as the user.
+    pub client: Client,
+    /// Which platform that is.
+    pub binding: Arc<Binding>,
+    /// The users this one knows.
+    pub directory: Directory,
+    /// When the user was unlocked.
+    pub unlocked: SystemTime,
+    /// When the first certificate of the credential expires.
+    pub expires: Timestamp,
+    /// Ends everything that runs on the user's behalf.
+    pub locked: CancellationToken,
+}
+
+/// A user's own root credential: what is public of it.
+pub struct Root {
+    /// Its generation.
+    pub generation: u32,
+    /// Its key.
+    pub key: PublicKey,
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// The certificates that issued it, the root last.
+    pub issuers: Vec<Vec<u8>>,
+    /// The account as its log had it at the unlocking.
+    pub account: AccountState,
+}
+
+impl Identity {
+    /// Does something on the user's behalf, until the user is locked.
+    ///
+    /// # Errors
+    /// CREDENTIAL_LOCKED as soon as that happens; else what the work gives.
+    pub async fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.locked.cancelled() => Err(Fault::CredentialLocked.because("it was locked while the call ran")),
+            done = work => done,
+        }
+    }
+
+    /// The names under which an envelope may have the user's root credential.
+    pub fn own_keys(&self) -> Vec<OwnKey> {
+        let certificate = &self.root.certificate;
+        let issuer_serial = Some((certificate.issuer_der().to_vec(), certificate.serial().to_vec()));
+        let current = self.root.key.hash();
+        self.root
+            .account
+            .roots()
+            .map(|root| OwnKey {
+                hash: root.spki_hash,
+                issuer_serial: issuer_serial.clone().filter(|_| root.spki_hash == current),
+            })
+            .collect()
+    }
+
+    /// The user as a signature lists recipients.
+    pub fn as_recipient(&self) -> ListedRecipient {
+        ListedRecipient { uid: self.uid, root_key: self.root.key.hash() }
+    }
+
+    /// What the contract says of it.
+    pub fn to_wire(&self) -> v1::UnlockedIdentity {
+        v1::UnlockedIdentity {
+            user: names::user(&self.uid),
+            credential_kind: self.kind.into(),
+            credential: names::credential(&self.uid, &self.credential_id),
+            state: v1::UnlockState::Unlocked.into(),
+            unlock_time: Some(self.unlocked.into()),
+            expire_time: Some(clock::wire(self.expires)),
+            generation: self.root.generation,
+        }
+    }
+}
+
+/// All unlocked identities.
+pub struct Identities {
+    events: Arc<Events>,
+    map: Mutex<Map>,
+    handles: AtomicU64,
+}
+
+#[derive(Default)]
+struct Map {
+    identities: BTreeMap<Uid, Arc<Identity>>,
+    /// Counts the times everything was locked.
+    epoch: u64,
+}
+
+/// The moment an unlocking began; one that everything was locked after comes to nothing.
+#[derive(Clone, Copy)]
+pub struct Epoch(u64);
+
+impl Identities {
+    /// None yet.
+    pub fn new(events: Arc<Events>) -> Self {
+        Self { events, map: Mutex::default(), handles: AtomicU64::new(1) }
+    }
+
+    fn map(&self) -> MutexGuard<'_, Map> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present moment, to begin an unlocking in.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.map().epoch)
+    }
+
+    /// A fresh handle for logs.
+    pub fn next_handle(&self) -> u64 {
+        self.handles.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether another user could be unlocked.
+    ///
+    /// # Errors
+    /// TOO_MANY_IDENTITIES.
+    pub fn check_room(&self, limit: usize, uid: Option<Uid>) -> Result<()> {
+        let map = self.map();
+        let replaces = uid.is_some_and(|uid| map.identities.contains_key(&uid));
+        if map.identities.len() < limit || replaces { Ok(()) } else { Err(Fault::TooManyIdentities.into()) }
+    }
+
+    /// Adds an identity; one of the same user is locked.
+    ///
+    /// # Errors
+    /// CREDENTIAL_LOCKED when everything was locked meanwhile, TOO_MANY_IDENTITIES.
+    pub fn insert(&self, identity: Arc<Identity>, began: Epoch, limit: usize) -> Result<()> {
+        let replaced = {
+            let mut map = self.map();
+            if map.epoch != began.0 {
+                return Err(Fault::CredentialLocked.because("everything was locked meanwhile"));
+            }
+            if map.identities.len() >= limit && !map.identities.contains_key(&identity.uid) {
+                return Err(Fault::TooManyIdentities.into());
+            }
+            map.identities.insert(identity.uid, identity.clone())
+        };
+        if let Some(replaced) = replaced {
+            self.end(&replaced, Cause::Replaced);
+        }
+        tracing::info!(identity = identity.handle, "unlocked");
+        self.events.unlocked(identity.uid, identity.kind);
+        Ok(())
+    }
+
+    /// The identity a request names, or the only one.
+    ///
+    /// # Errors
+    /// CREDENTIAL_LOCKED or IDENTITY_AMBIGUOUS.
+    pub fn select(&self, uid: Option<Uid>) -> Result<Arc<Identity>> {
+        let map = self.map();
+        if let Some(uid) = uid {
+            return map.identities.get(&uid).cloned().ok_or_else(|| Fault::CredentialLocked.into());
+        }
+        let mut all = map.identities.values();
+        match (all.next(), all.next()) {
+            (Some(identity), None) => Ok(identity.clone()),
+            (None, _) => Err(Fault::CredentialLocked.because("nobody is unlocked")),
+            _ => Err(Fault::IdentityAmbiguous.into()),
+        }
+    }
+
+    /// All of them, ordered by user.
+    pub fn list(&self) -> Vec<Arc<Identity>> {
+        self.map().identities.values().cloned().collect()
+    }
+
+    /// Locks one user; returns when the vault has wiped the keys, and whether the user was unlocked.
+    pub async fn lock(&self, uid: Uid, cause: Cause) -> bool {
+        let removed = self.map().identities.remove(&uid);
+        let Some(identity) = removed else { return false };
+        self.end(&identity, cause);
+        // A vault that does not answer is replaced by its keeper, and with it go the keys.
+        let _ = identity.session.lock().await;
+        true
+    }
+
+    /// Notes that the vault has wiped everything, or is about to; returns how many there were.
+    pub fn forget_all(&self, cause: Cause) -> usize {
+        let removed = {
+            let mut map = self.map();
+            map.epoch += 1;
+            std::mem::take(&mut map.identities)
+        };
+        for identity in removed.values() {
+            identity.session.forget();
+            self.end(identity, cause);
+        }
+        removed.len()
+    }
+
+    fn end(&self, identity: &Identity, cause: Cause) {
+        identity.locked.cancel();
+        tracing::info!(identity = identity.handle, cause = cause.as_str_name(), "locked");
+        self.events.locked(identity.uid, cause);
+    }
+}

@@ -1,0 +1,229 @@
+//! Which platform the agent is bound to. The first contact compares a fingerprint; from then on the bundle is pinned.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use life_pki::TrustBundle;
+use serde::{Deserialize, Serialize};
+
+use super::http::{Client, Told};
+use super::origin::{Origin, parse_fingerprint};
+use super::tls;
+use crate::config;
+use crate::error::{Error, Fault, Result};
+use crate::events::Events;
+
+/// The platform the agent is bound to.
+pub struct Binding {
+    /// Where it is.
+    pub origin: Origin,
+    /// Its two roots.
+    pub bundle: TrustBundle,
+    /// Connections at the anonymous level.
+    pub anonymous: Client,
+    /// The revocation list fetched last, and when.
+    crl: Mutex<Option<(Arc<Vec<u8>>, Instant)>>,
+}
+
+impl Binding {
+    /// The revocation list, not older than `refresh` if the platform answers; whether it is current is for
+    /// [`life_pki::chain`] to judge.
+    ///
+    /// # Errors
+    /// PLATFORM_UNAVAILABLE when there is none yet and the platform does not answer.
+    pub async fn crl(&self, refresh: Duration) -> Result<Arc<Vec<u8>>> {
+        let kept = self.crl.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((crl, since)) = &kept
+            && since.elapsed() < refresh
+        {
+            return Ok(crl.clone());
+        }
+        match (self.anonymous.crl().await, kept) {
+            (Ok(crl), _) => {
+                let crl = Arc::new(crl);
+                let fresh = Some((crl.clone(), Instant::now()));
+                *self.crl.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+                Ok(crl)
+            }
+            (Err(error), Some((crl, _))) if error.fault() == Fault::PlatformUnavailable => Ok(crl),
+            (Err(error), _) => Err(error),
+        }
+    }
+}
+
+/// The platform, bound or not.
+pub struct Platform {
+    file: PathBuf,
+    events: Arc<Events>,
+    state: Mutex<State>,
+    /// Held during the first contact, so that there is one.
+    contact: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    config: config::Platform,
+    binding: Option<Arc<Binding>>,
+    /// Whether the last exchange worked, and when that was.
+    up: Option<(bool, SystemTime)>,
+}
+
+/// The file `platform.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u32,
+    origin: String,
+    bundle: String,
+}
+
+impl Platform {
+    /// Reads which platform the agent is bound to, if it is.
+    ///
+    /// # Errors
+    /// STATE_UNUSABLE for a damaged file, PLATFORM_MISMATCH when the configuration names another platform.
+    pub fn open(file: PathBuf, config: config::Platform, events: Arc<Events>) -> Result<Arc<Self>> {
+        let platform = Arc::new(Self {
+            file,
+            events,
+            state: Mutex::new(State { config, ..State::default() }),
+            contact: tokio::sync::Mutex::new(()),
+        });
+        if let Some(stored) = platform.read()? {
+            let unusable = || Fault::StateUnusable.because("platform.json is damaged");
+            let origin = Origin::parse(&stored.origin).ok_or_else(unusable)?;
+            let der = STANDARD.decode(&stored.bundle).map_err(|_| unusable())?;
+            let bundle = TrustBundle::from_der(&der).map_err(|_| unusable())?;
+            let (origin, moved) = platform.check_configured(origin, &bundle)?;
+            platform.bind_to(origin, bundle, moved)?;
+        }
+        Ok(platform)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a new configuration for connections made from now on.
+    pub fn reload(&self, config: config::Platform) {
+        self.state().config = config;
+    }
+
+    fn read(&self) -> Result<Option<Stored>> {
+        let text = match std::fs::read(&self.file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Fault::StateUnusable.because(format!("platform.json: {error}"))),
+        };
+        let stored: Stored = serde_json::from_slice(&text)
+            .map_err(|_| Fault::StateUnusable.because("platform.json is damaged"))?;
+        if stored.version != 1 {
+            return Err(Fault::StateUnusable.because("platform.json is of a later version"));
+        }
+        Ok(Some(stored))
+    }
+
+    /// The configured origin wins over the stored one when the fingerprint is the same: the platform moved.
+    fn check_configured(&self, stored: Origin, bundle: &TrustBundle) -> Result<(Origin, bool)> {
+        let state = self.state();
+        let Some(fingerprint) = state.config.ca_fingerprint.as_deref().and_then(parse_fingerprint) else {
+            return Ok((stored, false));
+        };
+        if fingerprint != fingerprint_of(bundle)? {
+            return Err(Fault::PlatformMismatch.into());
+        }
+        match state.config.origin.as_deref().and_then(Origin::parse) {
+            Some(origin) if origin != stored => Ok((origin, true)),
+            _ => Ok((stored, false)),
+        }
+    }
+
+    /// The platform, after the first contact with the configured one where there was none yet.
+    ///
+    /// # Errors
+    /// PLATFORM_NOT_CONFIGURED, PLATFORM_UNAVAILABLE, PLATFORM_UNTRUSTED.
+    pub async fn bound(self: &Arc<Self>) -> Result<Arc<Binding>> {
+        if let Some(binding) = self.current() {
+            return Ok(binding);
+        }
+        let (origin, fingerprint) = {
+            let state = self.state();
+            let origin = state.config.origin.as_deref().and_then(Origin::parse);
+            let fingerprint = state.config.ca_fingerprint.as_deref().and_then(parse_fingerprint);
+            origin.zip(fingerprint).ok_or(Fault::PlatformNotConfigured)?
+        };
+        self.bind(origin, fingerprint).await
+    }
+
+    /// The platform, if the agent is bound.
+    pub fn current(&self) -> Option<Arc<Binding>> {
+        self.state().binding.clone()
+    }
+
+    /// Binds the agent to this platform, or finds that it is bound to it already.
+    ///
+    /// # Errors
+    /// PLATFORM_MISMATCH when it is bound to another; as [`Platform::bound`].
+    pub async fn bind(self: &Arc<Self>, origin: Origin, fingerprint: [u8; 32]) -> Result<Arc<Binding>> {
+        let _one = self.contact.lock().await;
+        if let Some(binding) = self.current() {
+            let same = fingerprint_of(&binding.bundle)? == fingerprint;
+            return if same { Ok(binding) } else { Err(Fault::PlatformMismatch.into()) };
+        }
+        let limit = self.state().config.timeout_seconds.duration();
+        let first = Client::new(origin.clone(), tls::unverified()?, limit, self.told());
+        let der = first.get_bytes("/v1/trust").await?;
+        let bundle = TrustBundle::from_der(&der)
+            .map_err(|_| Fault::PlatformUntrusted.because("what it shows is no trust bundle"))?;
+        if fingerprint_of(&bundle)? != fingerprint {
+            return Err(Fault::PlatformUntrusted.into());
+        }
+        self.bind_to(origin, bundle, true)
+    }
+
+    fn bind_to(self: &Arc<Self>, origin: Origin, bundle: TrustBundle, store: bool) -> Result<Arc<Binding>> {
+        if store {
+            let der = bundle.to_der().map_err(Error::internal)?;
+            let stored = Stored { version: 1, origin: origin.to_string(), bundle: STANDARD.encode(der) };
+            let text = serde_json::to_vec_pretty(&stored).map_err(Error::internal)?;
+            life_sys::files::write_atomically(&self.file, &text, 0o600)
+                .map_err(|error| Fault::StateUnusable.because(format!("platform.json: {error}")))?;
+        }
+        let limit = self.state().config.timeout_seconds.duration();
+        let anonymous = Client::new(origin.clone(), tls::anonymous(&bundle.server_root)?, limit, self.told());
+        let binding = Arc::new(Binding { origin, bundle, anonymous, crl: Mutex::default() });
+        self.state().binding = Some(binding.clone());
+        Ok(binding)
+    }
+
+    /// A client at another level.
+    pub fn client(self: &Arc<Self>, binding: &Binding, tls: rustls::ClientConfig) -> Client {
+        let limit = self.state().config.timeout_seconds.duration();
+        Client::new(binding.origin.clone(), tls, limit, self.told())
+    }
+
+    /// Whether the last exchange worked, and when that was.
+    pub fn up(&self) -> Option<(bool, SystemTime)> {
+        self.state().up
+    }
+
+    fn told(self: &Arc<Self>) -> Told {
+        let platform = Arc::downgrade(self);
+        Arc::new(move |up| {
+            if let Some(platform) = platform.upgrade() {
+                let before = platform.state().up.replace((up, SystemTime::now()));
+                if before.map(|(up, _)| up) != Some(up) {
+                    platform.events.platform_changed(up);
+                }
+            }
+        })
+    }
+}
+
+/// The fingerprint of a bundle that was read before.
+pub fn fingerprint_of(bundle: &TrustBundle) -> Result<[u8; 32]> {
+    bundle.fingerprint().map_err(Error::internal)
+}

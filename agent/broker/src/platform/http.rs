@@ -1,0 +1,262 @@
+//! HTTP to the platform: one pool of connections per level and user, with time limits, and its refusals as faults.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::origin::Origin;
+use crate::error::{Error, Fault, Result};
+
+/// How long an unused connection is kept.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long the platform may pause within a body.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+/// The longest answer that is read whole.
+const WHOLE_LIMIT: usize = 8 * 1024 * 1024;
+
+/// The body of a request.
+pub type Body = BoxBody<Bytes, std::io::Error>;
+
+/// A body of these bytes.
+pub fn body_of(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+}
+
+/// Learns whether the platform answers.
+pub type Told = Arc<dyn Fn(bool) + Send + Sync>;
+
+/// A pool of connections to the platform at one level.
+#[derive(Clone)]
+pub struct Client {
+    pool: Pool<HttpsConnector<HttpConnector>, Body>,
+    origin: Origin,
+    limit: Duration,
+    told: Told,
+}
+
+/// What the platform says when it refuses (RFC 9457), and our reason.
+#[derive(Debug, Default, Deserialize)]
+struct Problem {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    title: String,
+}
+
+impl Client {
+    /// Makes a pool; nothing is connected yet.
+    pub fn new(origin: Origin, tls: ClientConfig, limit: Duration, told: Told) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limit));
+        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
+        let pool = Pool::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .build(https);
+        Self { pool, origin, limit, told }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// PLATFORM_UNAVAILABLE, PLATFORM_UNTRUSTED, and what the platform refuses, by status and reason.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Body,
+    ) -> Result<Response<Incoming>> {
+        self.send_within(method, path, headers, body, Some(self.limit)).await
+    }
+
+    /// As [`Client::send`], with another time limit or none: a large body takes as long as it takes.
+    pub async fn send_within(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Body,
+        limit: Option<Duration>,
+    ) -> Result<Response<Incoming>> {
+        let uri = self.origin.uri(path).ok_or_else(|| Error::internal("a path is not a URI"))?;
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        let answering = self.pool.request(request);
+        let answer = match limit {
+            Some(limit) => tokio::time::timeout(limit, answering).await,
+            None => Ok(answering.await),
+        };
+        let answer = match answer {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(self.broken(&error)),
+            Err(_) => {
+                (self.told)(false);
+                return Err(Fault::PlatformUnavailable.because("it did not answer in time"));
+            }
+        };
+        (self.told)(true);
+        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    }
+
+    fn broken(&self, error: &(dyn StdError + 'static)) -> Error {
+        (self.told)(false);
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(tls) = tls_error(error) {
+                return tls_fault(tls);
+            }
+            cause = error.source();
+        }
+        tracing::info!("the platform cannot be reached");
+        Fault::PlatformUnavailable.into()
+    }
+
+    /// Gets a JSON answer.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        json(&self.get_bytes(path).await?)
+    }
+
+    /// Gets an answer whole.
+    pub async fn get_bytes(&self, path: &str) -> Result<Bytes> {
+        let answer = self.send(Method::GET, path, HeaderMap::new(), body_of(Bytes::new())).await?;
+        whole(answer.into_body()).await
+    }
+
+    /// Sends JSON and takes JSON.
+    pub async fn send_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<T> {
+        headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        let answer = self.send(method, path, headers, body_of(body)).await?;
+        json(&whole(answer.into_body()).await?)
+    }
+}
+
+/// rustls' error, where it hides in an I/O error too.
+fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    error.downcast_ref::<rustls::Error>().or_else(|| {
+        let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+        inner.downcast_ref::<rustls::Error>()
+    })
+}
+
+fn tls_fault(error: &rustls::Error) -> Error {
+    use rustls::{AlertDescription as Alert, Error as Tls};
+    match error {
+        Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented | Tls::PeerMisbehaved(_) => {
+            Fault::PlatformUntrusted.because("its server certificate does not lead to the pinned root")
+        }
+        Tls::AlertReceived(Alert::CertificateRevoked) => Fault::CredentialRevoked.into(),
+        Tls::AlertReceived(Alert::CertificateExpired) => Fault::CredentialExpired.into(),
+        Tls::AlertReceived(
+            Alert::AccessDenied
+            | Alert::BadCertificate
+            | Alert::CertificateRequired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate,
+        ) => Fault::CredentialUntrusted.because("the platform does not accept its certificate"),
+        Tls::General(reason) if reason == Fault::CredentialLocked.reason() => Fault::CredentialLocked.into(),
+        Tls::General(reason) if reason == Fault::VaultUnavailable.reason() => Fault::VaultUnavailable.into(),
+        _ => Fault::PlatformUnavailable.because("no TLS connection comes about"),
+    }
+}
+
+/// Turns a refusal into a fault: by the platform's reason where ours has the same name, else by status.
+async fn refused(answer: Response<Incoming>) -> Error {
+    let status = answer.status();
+    let body = whole(answer.into_body()).await.unwrap_or_default();
+    let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+    let reason: String =
+        problem.reason.chars().filter(|c| c.is_ascii_uppercase() || matches!(c, '_' | '0'..='9')).take(64).collect();
+    let fault = match (reason.as_str(), status) {
+        ("CERTIFICATE_REVOKED" | "CREDENTIAL_REVOKED" | "REVOKED", _) => Fault::CredentialRevoked,
+        ("CERTIFICATE_EXPIRED" | "CREDENTIAL_EXPIRED", _) => Fault::CredentialExpired,
+        ("INBOX_FULL" | "QUOTA_EXCEEDED", _) | (_, StatusCode::INSUFFICIENT_STORAGE) => Fault::InboxFull,
+        ("REGISTRATION_PENDING", _) => Fault::RegistrationPending,
+        ("REGISTRATION_REFUSED", _) => Fault::RegistrationRefused,
+        ("REGISTRATION_EXPIRED", _) | (_, StatusCode::GONE) => Fault::RegistrationExpired,
+        (_, StatusCode::PAYLOAD_TOO_LARGE) => Fault::MessageTooLarge,
+        (_, StatusCode::NOT_FOUND) => Fault::PlatformRefused,
+        (_, status) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Fault::PlatformUnavailable
+        }
+        _ => Fault::PlatformRefused,
+    };
+    let title: String = problem.title.chars().filter(|c| !c.is_control()).take(200).collect();
+    tracing::info!(status = status.as_u16(), reason, "the platform refused");
+    Error::from(fault)
+        .with("platform_status", status.as_u16().to_string())
+        .with("platform_reason", reason)
+        .with("platform_title", title)
+}
+
+/// Whether a fault is the platform's "no such thing".
+pub fn is_not_found(error: &Error) -> bool {
+    error.metadata("platform_status") == Some("404")
+}
+
+/// Reads a body whole.
+pub async fn whole(mut body: Incoming) -> Result<Bytes> {
+    let mut bytes = BytesMut::new();
+    while let Some(piece) = next_piece(&mut body).await? {
+        if bytes.len() + piece.len() > WHOLE_LIMIT {
+            return Err(Fault::PlatformUntrusted.because("its answer is far too long"));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The next bytes of a body; none at its end.
+pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>> {
+    loop {
+        match tokio::time::timeout(BODY_PAUSE, body.frame()).await {
+            Err(_) => return Err(Fault::PlatformUnavailable.because("it stopped in the middle of an answer")),
+            Ok(Some(Err(_))) => {
+                return Err(Fault::PlatformUnavailable.because("the connection broke in the middle of an answer"));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(Ok(frame))) => {
+                if let Ok(data) = frame.into_data()
+                    && !data.is_empty()
+                {
+                    return Ok(Some(data));
+                }
+            }
+        }
+    }
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|_| unreadable())
+}
+
+/// The platform's answer has not the form that the contract gives it.
+pub fn unreadable() -> Error {
+    Fault::PlatformUntrusted.because("its answer does not have the form it should have")
+}

@@ -1,0 +1,17 @@
+//! The platform: who it is, how it is reached, and what it is asked.
+
+mod binding;
+mod http;
+mod inbox;
+mod origin;
+mod register;
+mod rest;
+mod tls;
+
+pub use binding::{Binding, Platform, fingerprint_of};
+pub use http::{Body, Client, next_piece};
+pub use inbox::time;
+pub use origin::{Origin, parse_fingerprint};
+pub use register::{Keys, Registration, State as RegistrationState};
+pub use rest::{Account, Base64, Me};
+pub use tls::identified;
