@@ -1,6 +1,6 @@
 //! The time.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use life_pki::Timestamp;
 use prost_types::Timestamp as Wire;
@@ -18,9 +18,4 @@ pub fn now() -> Result<Timestamp> {
 /// As the contract writes it.
 pub fn wire(time: Timestamp) -> Wire {
     Wire { seconds: time.unix(), nanos: 0 }
-}
-
-/// As the system knows it.
-pub fn system(time: Timestamp) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(time.unix_u64())
 }

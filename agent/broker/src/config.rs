@@ -218,7 +218,8 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let bound = |holds: bool, field, rule| if holds { Ok(()) } else { Err(ConfigError::Bounds(field, rule)) };
+        let bound =
+            |holds: bool, field, rule| if holds { Ok(()) } else { Err(ConfigError::Bounds(field, rule)) };
         bound((1..=600).contains(&self.platform.timeout_seconds.0), "platform.timeout_seconds", "1 to 600")?;
         bound((1..=600).contains(&self.unlock.ticket_seconds.0), "unlock.ticket_seconds", "1 to 600")?;
         bound((1..=600).contains(&self.unlock.prompt_seconds.0), "unlock.prompt_seconds", "1 to 600")?;
@@ -276,7 +277,9 @@ mod tests {
     fn the_environment_wins() {
         let mut config: Config = toml::from_str("[log]\nlevel = 'warn'\n[vault]\nprogram = '/a'").unwrap();
         config
-            .override_with(|name| Ok((name == "LIFE_LOG" || name == "LIFE_VAULT").then(|| "debug".to_owned())))
+            .override_with(
+                |name| Ok((name == "LIFE_LOG" || name == "LIFE_VAULT").then(|| "debug".to_owned())),
+            )
             .unwrap();
         assert_eq!(config.log.level.as_deref(), Some("debug"));
         assert_eq!(config.vault.program.as_deref(), Some(Path::new("debug")));

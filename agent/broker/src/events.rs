@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use life_proto::v1::watch_events_response::Event;
 use life_proto::v1::{
-    CredentialKind, Locked, PlatformChanged, Unlocked, VaultRestarted, WatchEventsResponse, WatchStarted, locked,
+    CredentialKind, Locked, PlatformChanged, Unlocked, VaultRestarted, WatchEventsResponse, WatchStarted,
+    locked,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 

@@ -8,7 +8,17 @@ use crate::config::{Log, LogFormat};
 /// The libraries below never say more than warnings: at lower levels some print requests, frames and headers, and
 /// with them what callers sent.
 const QUIET: &[&str] = &[
-    "h2", "hyper", "hyper_rustls", "hyper_util", "mio", "prost", "rustls", "tokio", "tokio_util", "tonic", "tower",
+    "h2",
+    "hyper",
+    "hyper_rustls",
+    "hyper_util",
+    "mio",
+    "prost",
+    "rustls",
+    "tokio",
+    "tokio_util",
+    "tonic",
+    "tower",
     "want",
 ];
 
@@ -42,4 +52,43 @@ where
     W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(writer).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn libraries_stay_quiet_at_every_level() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = Log { level: Some("trace".to_owned()), format: LogFormat::Text };
+        tracing::subscriber::with_default(collector(&log, move || writer.clone()), || {
+            tracing::trace!(target: "h2::codec", "SECRET in a frame");
+            tracing::debug!(target: "hyper_util::client", "SECRET in a header");
+            tracing::info!(target: "tonic", "SECRET in metadata");
+            tracing::warn!(target: "rustls", "a warning");
+            tracing::trace!("ours");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("SECRET"), "{text}");
+        assert!(text.contains("a warning") && text.contains("ours"), "{text}");
+    }
 }

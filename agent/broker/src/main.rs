@@ -1,3 +1,63 @@
 //! The broker: gRPC for apps, the platform's client, the vault's keeper.
 
-fn main() {}
+mod agent;
+mod arguments;
+mod clock;
+mod config;
+mod directory;
+mod engine;
+mod error;
+mod events;
+mod identities;
+mod logging;
+mod names;
+mod paths;
+mod platform;
+mod policy;
+mod prompt;
+mod registration;
+mod server;
+mod services;
+mod socket;
+mod start;
+mod tickets;
+mod unlock;
+mod vault;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use start::StartError;
+
+/// Hardens the process, reads the configuration, starts the vault, listens, serves and drains.
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(arguments: &arguments::Arguments) -> Result<(), StartError> {
+    start::harden()?;
+    let config = start::configure(arguments)?;
+    if arguments.check_config {
+        return Ok(());
+    }
+    let paths = start::folders(arguments, &config)?;
+    let runtime = start::runtime()?;
+    let keeper = vault::Keeper::new(paths.vault.clone());
+    let sockets = runtime.block_on(async { start::listen(&paths) })?;
+    let agent = runtime.block_on(async { agent::Agent::new(arguments, config, paths) })?;
+
+    let (orders, ordered) = std::sync::mpsc::channel();
+    let (tell, fresh) = tokio::sync::mpsc::channel(1);
+    let serving = runtime.spawn(server::serve(agent, sockets, fresh, orders));
+    // The vault's death signal follows the thread that started it: this one, which outlives all others.
+    keeper.run(&ordered, |vault| tell.blocking_send(vault).is_ok()).map_err(StartError::Vault)?;
+    runtime.block_on(serving).map_err(StartError::internal)?.map_err(StartError::Serve)
+}

@@ -67,7 +67,8 @@ mod tests {
     fn uuids_round_trip_and_others_are_refused() {
         let text = "123e4567-e89b-12d3-a456-426614174000";
         assert_eq!(uuid(&parse_uuid("id", text).unwrap()), text);
-        for text in ["", "123E4567-e89b-12d3-a456-426614174000", "123e4567-e89b-12d3-a456-4266141740000", "é"] {
+        for text in ["", "123E4567-e89b-12d3-a456-426614174000", "123e4567-e89b-12d3-a456-4266141740000", "é"]
+        {
             assert!(parse_uuid("id", text).is_err(), "{text}");
         }
     }

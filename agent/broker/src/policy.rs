@@ -24,8 +24,11 @@ use crate::agent::Agent;
 use crate::error::{Error, Fault, Result};
 
 /// Methods beside the contract that are served: reflection and health tell nothing about users.
-const FREE_SERVICES: &[&str] =
-    &["/grpc.health.v1.Health/", "/grpc.reflection.v1.ServerReflection/", "/grpc.reflection.v1alpha.ServerReflection/"];
+const FREE_SERVICES: &[&str] = &[
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
+];
 /// Methods that must work when the agent is at its limit, and those that last.
 const UNCOUNTED: &[&str] = &[
     "/life.agent.v1.Agent/GetStatus",
@@ -160,15 +163,15 @@ fn deadline(headers: &HeaderMap) -> Option<Instant> {
 /// Gives an error that the transport made the details that ours have.
 fn explained(answer: Response<Body>) -> Response<Body> {
     let headers = answer.headers();
-    let Some(code) = headers.get("grpc-status").filter(|_| !headers.contains_key("grpc-status-details-bin")) else {
+    let Some(code) = headers.get("grpc-status").filter(|_| !headers.contains_key("grpc-status-details-bin"))
+    else {
         return answer;
     };
     let message = headers.get("grpc-message").and_then(|text| text.to_str().ok()).unwrap_or_default();
     let error = match Code::from_bytes(code.as_bytes()) {
         Code::Ok => return answer,
-        Code::OutOfRange => {
-            Fault::MessageTooLarge.because("one message is longer than 17 MiB, and a unary call takes 16 MiB of content")
-        }
+        Code::OutOfRange => Fault::MessageTooLarge
+            .because("one message is longer than 17 MiB, and a unary call takes 16 MiB of content"),
         Code::Unimplemented if message.contains("ompress") => {
             Fault::InvalidArgument.because("it is compressed, which this agent does not take")
         }
@@ -238,7 +241,9 @@ mod tests {
             headers.insert("grpc-timeout", text.parse().unwrap());
             deadline(&headers).map(|at| at.saturating_duration_since(Instant::now()))
         };
-        assert!(read("10S").is_some_and(|left| left > Duration::from_secs(9) && left <= Duration::from_secs(10)));
+        assert!(
+            read("10S").is_some_and(|left| left > Duration::from_secs(9) && left <= Duration::from_secs(10))
+        );
         assert!(read("1n").is_some_and(|left| left.is_zero()));
         for text in ["", "S", "123456789S", "10", "10x", "-1S", "+1S"] {
             assert!(read(text).is_none() || text == "+1S", "{text}");

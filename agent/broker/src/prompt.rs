@@ -10,7 +10,8 @@ use tokio::process::{Child, Command};
 use crate::error::{Error, Fault, Result};
 
 /// Of the agent's own environment, what a pinentry needs.
-const INHERITED: &[&str] = &["HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "XAUTHORITY", "XDG_RUNTIME_DIR"];
+const INHERITED: &[&str] =
+    &["HOME", "LANG", "LC_ALL", "LC_CTYPE", "PATH", "TERM", "XAUTHORITY", "XDG_RUNTIME_DIR"];
 
 /// A running pinentry; ended when dropped.
 pub struct Pinentry {
@@ -70,7 +71,8 @@ mod tests {
             terminal: terminal.to_owned(),
         };
         let program = Some(Path::new("/bin/cat"));
-        for (display, terminal) in [("--help", ""), (":0;rm", ""), ("", "/etc/passwd"), ("", "/dev/../etc/x")] {
+        for (display, terminal) in [("--help", ""), (":0;rm", ""), ("", "/etc/passwd"), ("", "/dev/../etc/x")]
+        {
             let fault = start(program, &place(display, terminal)).err().unwrap().fault();
             assert_eq!(fault, Fault::InvalidArgument, "{display} {terminal}");
         }

@@ -149,9 +149,8 @@ async fn read_ticket(stream: &UnixStream) -> io::Result<(Bytes, OwnedFd)> {
     let mut descriptors = Vec::new();
     while have < bytes.len() {
         let rest = bytes.get_mut(have..).unwrap_or_default();
-        let got = stream
-            .async_io(Interest::READABLE, || recv_with_fds(stream, rest, &mut descriptors))
-            .await?;
+        let got =
+            stream.async_io(Interest::READABLE, || recv_with_fds(stream, rest, &mut descriptors)).await?;
         if got == 0 || descriptors.len() > 1 {
             return Err(io::ErrorKind::InvalidData.into());
         }

@@ -57,7 +57,12 @@ pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate
     Ok(identity)
 }
 
-async fn open_account(agent: &Agent, binding: Arc<Binding>, opened: Opened, now: Timestamp) -> Result<Identity> {
+async fn open_account(
+    agent: &Agent,
+    binding: Arc<Binding>,
+    opened: Opened,
+    now: Timestamp,
+) -> Result<Identity> {
     let Opened { session, uid, authentication, signature, encryption, issuers } = opened;
     let session = Arc::new(session);
     let crl = binding.crl(agent.config().directory.refresh_seconds.duration()).await?;
@@ -108,8 +113,9 @@ fn own_certificate(
 ) -> Result<Certificate> {
     let revocation = Revocation::Crls { crls: &[crl], now };
     let root = &binding.bundle.user_root;
-    let certificate = chain::verify(der, &without_root(issuers, binding), root, revocation, now, Purpose::Slot(slot))
-        .map_err(own_chain_fault)?;
+    let certificate =
+        chain::verify(der, &without_root(issuers, binding), root, revocation, now, Purpose::Slot(slot))
+            .map_err(own_chain_fault)?;
     if certificate.uid() == Some(uid) { Ok(certificate) } else { Err(Fault::CredentialUntrusted.into()) }
 }
 
@@ -153,8 +159,7 @@ async fn open_root(
         .certificates
         .remove(&KeySlot::Root)
         .ok_or_else(|| untrusted("it shows no certificate of the root credential"))?;
-    let certificate =
-        own_certificate(binding, crl, &der, &me.issuers, account.uid(), KeySlot::Root, now)?;
+    let certificate = own_certificate(binding, crl, &der, &me.issuers, account.uid(), KeySlot::Root, now)?;
     let current = account.current_root();
     let fits = certificate.public_key().spki() == opened.root_spki
         && current.spki_hash == certificate.public_key().hash()

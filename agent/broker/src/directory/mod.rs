@@ -137,7 +137,8 @@ impl Directory {
             }
             Some(peer) => {
                 let (account, pin) = peer.pin.extend(&found.log)?;
-                (account, pin, Some((peer.first_seen, peer.confirmed, peer.pin == pin)))
+                let unchanged = peer.pin == pin;
+                (account, pin, Some((peer.first_seen, peer.confirmed, unchanged)))
             }
         };
         let certificate = self.judge_root(&account, &found, &crl, now)?;
@@ -157,6 +158,15 @@ impl Directory {
         Ok(known)
     }
 
+    /// The account of a user as pinned, whatever its age; nothing for a stranger.
+    pub async fn known(&self, uid: Uid) -> Option<AccountState> {
+        if let Some((known, _)) = self.cache().get(&uid) {
+            return Some(known.account.clone());
+        }
+        let pins = self.pins.lock().await;
+        pins.peers.get(&uid).and_then(|peer| peer.pin.extend(&peer.log).ok()).map(|(account, _)| account)
+    }
+
     /// Records that a person compared the fingerprint, or accepts an account that was reset.
     ///
     /// # Errors
@@ -167,12 +177,14 @@ impl Directory {
         let now = clock::now()?;
         let mut pins = self.pins.lock().await;
         let account = account_log::verify_for(uid, &found.log)?;
-        let first_seen = match pins.peers.get(&uid).map(|peer| (peer.pin.extend(&found.log), peer.first_seen)) {
+        let first_seen = match pins.peers.get(&uid).map(|peer| (peer.pin.extend(&found.log), peer.first_seen))
+        {
             None | Some((Err(PinError::IdentityChanged), _)) => now,
             Some((Ok(_), first_seen)) => first_seen,
             Some((Err(error), _)) => return Err(error.into()),
         };
-        let digits = |text: &str| text.chars().filter(|c| !matches!(c, ' ' | '-' | '\t' | '\n')).collect::<String>();
+        let digits =
+            |text: &str| text.chars().filter(|c| !matches!(c, ' ' | '-' | '\t' | '\n')).collect::<String>();
         if digits(&account_log::fingerprint(&account.genesis())) != digits(fingerprint) {
             return Err(Fault::FingerprintMismatch.into());
         }
@@ -215,7 +227,13 @@ impl Directory {
     }
 
     /// Judges the root credential's certificate: by the CA, and by the account log, which counts.
-    fn judge_root(&self, account: &AccountState, found: &Account, crl: &[u8], now: Timestamp) -> Result<Certificate> {
+    fn judge_root(
+        &self,
+        account: &AccountState,
+        found: &Account,
+        crl: &[u8],
+        now: Timestamp,
+    ) -> Result<Certificate> {
         let revocation = Revocation::Crls { crls: &[crl], now };
         let path = without_root(&found.issuers, &self.binding);
         let root = &self.binding.bundle.user_root;

@@ -156,7 +156,8 @@ impl Store {
             wire.pin = octets(&peer.pin.to_der().map_err(Error::internal)?).map_err(Error::internal)?;
             Ok(wire)
         };
-        let own = pins.own.as_ref().map(Pin::to_der).transpose().map_err(Error::internal)?.unwrap_or_default();
+        let own =
+            pins.own.as_ref().map(Pin::to_der).transpose().map_err(Error::internal)?.unwrap_or_default();
         let peers = pins.peers.values().map(peer).collect::<Result<Vec<_>>>()?;
         let encode = || -> der::Result<Vec<u8>> {
             let (uid, own) = (octets(self.uid.as_bytes())?, octets(&own)?);
@@ -172,10 +173,12 @@ impl Store {
     pub async fn save(&self, session: &Session, pins: &Pins) -> Result<()> {
         let body = self.encode(pins)?;
         let tag = mac(session, &body).await?;
-        let file = || -> der::Result<Vec<u8>> { WireFile { body: octets(&body)?, tag: octets(&tag)? }.to_der() };
+        let file =
+            || -> der::Result<Vec<u8>> { WireFile { body: octets(&body)?, tag: octets(&tag)? }.to_der() };
         let bytes = file().map_err(Error::internal)?;
         let path = self.file.clone();
-        let written = tokio::task::spawn_blocking(move || life_sys::files::write_atomically(&path, &bytes, 0o600));
+        let written =
+            tokio::task::spawn_blocking(move || life_sys::files::write_atomically(&path, &bytes, 0o600));
         written
             .await
             .map_err(Error::internal)?

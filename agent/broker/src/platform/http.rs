@@ -64,7 +64,8 @@ impl Client {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(limit));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
+        let https =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_only().enable_http1().wrap_connector(tcp);
         let pool = Pool::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
@@ -191,8 +192,12 @@ async fn refused(answer: Response<Incoming>) -> Error {
     let status = answer.status();
     let body = whole(answer.into_body()).await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-    let reason: String =
-        problem.reason.chars().filter(|c| c.is_ascii_uppercase() || matches!(c, '_' | '0'..='9')).take(64).collect();
+    let reason: String = problem
+        .reason
+        .chars()
+        .filter(|c| c.is_ascii_uppercase() || matches!(c, '_' | '0'..='9'))
+        .take(64)
+        .collect();
     let fault = match (reason.as_str(), status) {
         ("CERTIFICATE_REVOKED" | "CREDENTIAL_REVOKED" | "REVOKED", _) => Fault::CredentialRevoked,
         ("CERTIFICATE_EXPIRED" | "CREDENTIAL_EXPIRED", _) => Fault::CredentialExpired,
@@ -238,7 +243,9 @@ pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>> {
         match tokio::time::timeout(BODY_PAUSE, body.frame()).await {
             Err(_) => return Err(Fault::PlatformUnavailable.because("it stopped in the middle of an answer")),
             Ok(Some(Err(_))) => {
-                return Err(Fault::PlatformUnavailable.because("the connection broke in the middle of an answer"));
+                return Err(
+                    Fault::PlatformUnavailable.because("the connection broke in the middle of an answer")
+                );
             }
             Ok(None) => return Ok(None),
             Ok(Some(Ok(frame))) => {

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::Incoming;
 use life_pki::{Timestamp, Uid};
 use serde::Deserialize;
@@ -18,6 +18,9 @@ use crate::names;
 pub struct Deposit {
     /// When it took it.
     pub deposit_time: String,
+    /// Whether it was not there before.
+    #[serde(skip)]
+    pub is_new: bool,
 }
 
 /// One message in a list.
@@ -61,15 +64,23 @@ impl Client {
         let path = format!("/v1/inboxes/{to}/messages/{}", names::uuid(id));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        let answer = self.send_within(Method::PUT, &path, headers, body, None).await.map_err(|error| {
-            if is_not_found(&error) { Fault::RecipientNotFound.into() } else { error }
-        })?;
+        let answer = self
+            .send_within(Method::PUT, &path, headers, body, None)
+            .await
+            .map_err(|error| if is_not_found(&error) { Fault::RecipientNotFound.into() } else { error })?;
+        let is_new = answer.status() == StatusCode::CREATED;
         let bytes = whole(answer.into_body()).await?;
-        serde_json::from_slice(&bytes).map_err(|_| unreadable())
+        let deposit: Deposit = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
+        Ok(Deposit { is_new, ..deposit })
     }
 
     /// Has the platform issue a receipt over a deposited message's signature and keep it with the message.
-    pub async fn deposit_receipt(&self, to: Uid, id: &[u8; 16], signature_digest: &[u8; 32]) -> Result<Vec<u8>> {
+    pub async fn deposit_receipt(
+        &self,
+        to: Uid,
+        id: &[u8; 16],
+        signature_digest: &[u8; 32],
+    ) -> Result<Vec<u8>> {
         let path = format!("/v1/inboxes/{to}/messages/{}/receipt", names::uuid(id));
         self.receipt_at(Method::POST, &path, signature_digest).await
     }

@@ -9,7 +9,7 @@ mod rest;
 mod tls;
 
 pub use binding::{Binding, Platform, fingerprint_of};
-pub use http::{Body, Client, next_piece};
+pub use http::{Client, next_piece};
 pub use inbox::time;
 pub use origin::{Origin, parse_fingerprint};
 pub use register::{Keys, Registration, State as RegistrationState};

@@ -22,8 +22,8 @@ const REQUEST: &[u8] = b"LIFE registration request v1\0";
 const PROOF_HEADER: &str = "life-registration-proof";
 /// id-ecPublicKey on P-256 with room for an uncompressed point (RFC 5480 §2).
 const SPKI_P256: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7,
-    3, 0x42, 0,
+    0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3,
+    1, 7, 3, 0x42, 0,
 ];
 
 /// How far a registration has come.
@@ -112,8 +112,8 @@ impl Registration {
 
     /// Goes on with a registration begun earlier, whose key was kept.
     pub async fn resume(client: Client, id: &str, pkcs8: &[u8]) -> Result<Self> {
-        let key =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8).map_err(|_| stored_key_unusable())?;
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8)
+            .map_err(|_| stored_key_unusable())?;
         let path = format!("/v1/registrations/{id}");
         let begun: Begun = call(&client, &key, Method::GET, &path, Bytes::new()).await?;
         Self::from_begun(client, key, begun)

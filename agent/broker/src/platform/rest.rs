@@ -81,17 +81,7 @@ struct ReceiptRequest {
     signature_digest: Base64,
 }
 
-#[derive(Deserialize)]
-struct WireIssuers {
-    issuers: Vec<Base64>,
-}
-
 impl Client {
-    /// The certificates that issue users' certificates, the root last. Anonymous.
-    pub async fn issuers(&self) -> Result<Vec<Vec<u8>>> {
-        self.get::<WireIssuers>("/v1/issuers").await.map(|answer| plain(answer.issuers))
-    }
-
     /// The current revocation list. Anonymous.
     pub async fn crl(&self) -> Result<Vec<u8>> {
         self.get_bytes("/v1/crl").await.map(Vec::from)
@@ -119,19 +109,16 @@ impl Client {
     /// # Errors
     /// RECIPIENT_NOT_FOUND for one that the platform does not know.
     pub async fn user(&self, uid: Uid) -> Result<Account> {
-        let answer: WireAccount = self.get(&format!("/v1/users/{uid}")).await.map_err(|error| {
-            if is_not_found(&error) { Fault::RecipientNotFound.into() } else { error }
-        })?;
+        let answer: WireAccount = self
+            .get(&format!("/v1/users/{uid}"))
+            .await
+            .map_err(|error| if is_not_found(&error) { Fault::RecipientNotFound.into() } else { error })?;
         let mut certificates = answer.certificates;
         let root = certificates.remove(KeySlot::Root.name()).ok_or_else(unreadable)?;
         Ok(Account { log: plain(answer.log), root_certificate: root.0, issuers: plain(answer.issuers) })
     }
 
-    /// A receipt over a signature value.
-    pub async fn receipt(&self, signature_digest: &[u8; 32]) -> Result<Vec<u8>> {
-        self.receipt_at(Method::POST, "/v1/receipts", signature_digest).await
-    }
-
+    /// A receipt over a signature value, from one of the places that give it.
     pub(super) async fn receipt_at(&self, method: Method, path: &str, digest: &[u8; 32]) -> Result<Vec<u8>> {
         let request = ReceiptRequest { signature_digest: Base64(digest.to_vec()) };
         let body = serde_json::to_vec(&request).map_err(Error::internal)?;

@@ -10,7 +10,9 @@ use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureAlgorithm, SignatureScheme, version};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureAlgorithm, SignatureScheme, version,
+};
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
@@ -54,9 +56,8 @@ pub fn identified(
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13])
         .map_err(internal)?;
-    let mut config = builder
-        .with_webpki_verifier(verifier(server_root)?)
-        .with_client_cert_resolver(Arc::new(resolver));
+    let mut config =
+        builder.with_webpki_verifier(verifier(server_root)?).with_client_cert_resolver(Arc::new(resolver));
     config.resumption = Resumption::disabled();
     Ok(config)
 }

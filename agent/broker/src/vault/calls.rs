@@ -22,8 +22,6 @@ macro_rules! ask {
 
 /// A pending account's public part.
 pub struct Account {
-    /// The id of its working credential.
-    pub credential_id: [u8; 16],
     /// PKCS#10 request of the authentication slot.
     pub authentication_csr: Vec<u8>,
     /// PKCS#10 request of the signature slot.
@@ -175,14 +173,14 @@ impl Vault {
         match self.call(&request, Vec::new()).await? {
             Response::Account {
                 pending,
-                credential_id,
                 authentication_csr,
                 signature_csr,
                 encryption_spki,
                 root_spki,
+                ..
             } => Ok((
                 PendingAccount { vault: self.clone(), id: pending, done: false },
-                Account { credential_id, authentication_csr, signature_csr, encryption_spki, root_spki },
+                Account { authentication_csr, signature_csr, encryption_spki, root_spki },
             )),
             _ => Err(unexpected()),
         }

@@ -1,0 +1,243 @@
+//! Judging a signature: by its value, its purpose, its sender's account log, its certificate, and by time (FORMATS §4).
+
+use life_envelope::signature::Signed;
+use life_envelope::{Purpose, SignatureFault, SignedData, Verified};
+use life_pki::account_log::{AccountState, CredentialRecord};
+use life_pki::chain::{self, ChainError, Revocation};
+use life_pki::receipt::Receipt;
+use life_pki::{Certificate, KeySlot, Timestamp};
+use life_proto::v1::{SignaturePurpose, SignatureReport, SignatureState, TrustState};
+
+use crate::clock;
+use crate::error::{Error, Fault, Result};
+use crate::identities::Identity;
+use crate::names;
+use crate::unlock::without_root;
+
+/// What came out.
+pub struct Judgement {
+    /// What is told.
+    pub report: SignatureReport,
+    /// The fault, unless the signature is valid.
+    pub fault: Option<Error>,
+    /// The signature with what it says; only if its value verified.
+    pub verified: Option<Verified>,
+}
+
+impl Judgement {
+    /// There is no signature.
+    pub fn none() -> Self {
+        let report = SignatureReport {
+            state: SignatureState::None.into(),
+            explanation: "the content is not signed: anybody may have made it".to_owned(),
+            ..SignatureReport::default()
+        };
+        Self { report, fault: Some(Fault::SignatureMissing.into()), verified: None }
+    }
+
+    /// The signature cannot be read or does not verify.
+    pub fn invalid(error: life_envelope::Error) -> Self {
+        let mut judgement = Self::none();
+        judgement.settle(SignatureState::Invalid, error.into(), error.to_string());
+        judgement
+    }
+
+    fn settle(&mut self, state: SignatureState, fault: Error, explanation: String) {
+        self.report.state = state.into();
+        self.report.explanation = explanation;
+        self.fault = Some(fault);
+    }
+
+    /// Whether it is proof of the sender.
+    pub fn is_valid(&self) -> bool {
+        self.fault.is_none()
+    }
+
+    /// Turns a verdict to the worse for a reason found elsewhere.
+    pub fn spoil(&mut self, fault: Fault) {
+        if self.is_valid() {
+            let error = Error::from(fault);
+            let explanation = error.to_string();
+            self.settle(SignatureState::Invalid, error, explanation);
+        }
+    }
+}
+
+/// Judges a signature.
+///
+/// `receipt` is the platform's receipt over it, if there is one; one that does not verify or is about another
+/// signature counts as none.
+///
+/// # Errors
+/// IDENTITY_CHANGED and the other faults of the sender's account, PLATFORM_UNAVAILABLE when the sender is not known
+/// here yet: then there is no verdict.
+pub async fn judge(
+    identity: &Identity,
+    signed: &SignedData<'_>,
+    content: Signed<'_>,
+    purpose: Purpose,
+    receipt: Option<&[u8]>,
+) -> Result<Judgement> {
+    let verified = match signed.verify(content) {
+        Ok(verified) => verified,
+        Err(life_envelope::Error::Signature(SignatureFault::ContentMissing)) => {
+            return Err(Fault::ContentMissing.into());
+        }
+        Err(error) => {
+            let mut judgement = Judgement::invalid(error);
+            judgement.report.signature_digest = signed.signature_digest().to_vec().into();
+            return Ok(judgement);
+        }
+    };
+    judge_verified(identity, verified, signed.certificates(), purpose, receipt).await
+}
+
+async fn judge_verified(
+    identity: &Identity,
+    verified: Verified,
+    certificates: &[Vec<u8>],
+    purpose: Purpose,
+    receipt: Option<&[u8]>,
+) -> Result<Judgement> {
+    let receipt = receipt.and_then(|der| valid_receipt(identity, der, &verified));
+    let mut judgement = Judgement { report: report(&verified, receipt), fault: None, verified: None };
+    let certificate = Certificate::from_der(verified.signer_certificate()).ok();
+    match certificate.as_ref().and_then(Certificate::uid).map(|owner| verified.check(purpose, owner)) {
+        Some(Ok(())) => {}
+        Some(Err(error)) => judgement.settle(SignatureState::Invalid, error.into(), error.to_string()),
+        None => judgement.settle(
+            SignatureState::SignerUnknown,
+            Fault::SignerUnknown.because("its certificate is not a user's"),
+            "the certificate is not a user's".to_owned(),
+        ),
+    }
+    if let (Some(certificate), true) = (certificate, judgement.is_valid()) {
+        let sender = sender(identity, &verified).await?;
+        judgement.report.trust = sender.trust.into();
+        let time = receipt.map(|receipt| receipt.time);
+        let path = [certificates, &sender.issuers].concat();
+        if let Err((state, why)) = judge_signer(identity, &sender.account, &certificate, &path, time).await? {
+            let fault = match state {
+                SignatureState::SignerTimeUnproven => Fault::SignerTimeUnproven.because(why),
+                _ => Fault::SignerUnknown.because(why),
+            };
+            judgement.settle(state, fault, why.to_owned());
+        }
+    }
+    judgement.verified = Some(verified);
+    Ok(judgement)
+}
+
+/// The sender's account, as the reader knows it.
+struct Sender {
+    account: AccountState,
+    issuers: Vec<Vec<u8>>,
+    trust: TrustState,
+}
+
+async fn sender(identity: &Identity, verified: &Verified) -> Result<Sender> {
+    let uid = verified.context().sender();
+    if uid == identity.uid {
+        let root = &identity.root;
+        let (account, issuers) = (root.account.clone(), root.issuers.clone());
+        return Ok(Sender { account, issuers, trust: TrustState::Confirmed });
+    }
+    let mut known =
+        identity.directory.find(uid).await.map_err(|error| error.with("user", names::user(&uid)))?;
+    let hash = verified.signer_key().hash();
+    if known.account.signer(&hash).is_none() {
+        // The log may have grown since it was looked at.
+        known = identity.directory.look_up(uid).await?;
+    }
+    Ok(Sender { account: known.account, issuers: known.issuers, trust: known.trust })
+}
+
+type Verdict = std::result::Result<(), (SignatureState, &'static str)>;
+
+/// Judges whether the signer was the sender's, and at the time that is proven: the receipt's, else now.
+async fn judge_signer(
+    identity: &Identity,
+    account: &AccountState,
+    certificate: &Certificate,
+    path: &[Vec<u8>],
+    receipt_time: Option<Timestamp>,
+) -> Result<Verdict> {
+    let Some(record) = account.signer(&certificate.public_key().hash()) else {
+        return Ok(Err((
+            SignatureState::SignerUnknown,
+            "the signer's key is not in the sender's account log",
+        )));
+    };
+    let now = clock::now()?;
+    let at = receipt_time.unwrap_or(now);
+    let crl = identity.binding.crl(std::time::Duration::from_secs(300)).await?;
+    let revocation = Revocation::Crls { crls: &[&crl], now };
+    let path = without_root(path, &identity.binding);
+    let root = &identity.binding.bundle.user_root;
+    let slot = chain::Purpose::Slot(KeySlot::Signature);
+    let unproven = |why| Ok(Err((SignatureState::SignerTimeUnproven, why)));
+    match chain::verify(certificate.der(), &path, root, revocation, at, slot) {
+        Ok(_) => {}
+        Err(ChainError::Expired) => {
+            return unproven("the signer's certificate had expired at the time that is proven");
+        }
+        Err(ChainError::NotYetValid) => {
+            return unproven("the signer's certificate was not valid yet at that time");
+        }
+        Err(ChainError::Revoked) => {
+            return unproven("the signer's certificate was revoked by the time that is proven");
+        }
+        Err(ChainError::CrlStale) => return unproven("no current revocation list is at hand"),
+        Err(_) => {
+            return Ok(Err((
+                SignatureState::SignerUnknown,
+                "the signer's certificate is not of this platform's CA",
+            )));
+        }
+    }
+    if was_revoked(record, receipt_time) {
+        return unproven("the sender's account log had revoked the signer by the time that is proven");
+    }
+    Ok(Ok(()))
+}
+
+/// Only revocations count by time: when a credential was added is its owner's claim, and its certificate says better.
+fn was_revoked(record: &CredentialRecord, at: Option<Timestamp>) -> bool {
+    match (record.revoked, at) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(revoked), Some(at)) => revoked.time <= at,
+    }
+}
+
+fn valid_receipt(identity: &Identity, der: &[u8], verified: &Verified) -> Option<Receipt> {
+    let receipt = Receipt::verify(der, &identity.binding.bundle.server_root).ok();
+    let receipt = receipt.filter(|receipt| receipt.signature_digest == *verified.signature_digest());
+    if receipt.is_none() {
+        tracing::info!("a receipt does not verify or is about another signature");
+    }
+    receipt
+}
+
+fn report(verified: &Verified, receipt: Option<Receipt>) -> SignatureReport {
+    let context = verified.context();
+    let purpose = match context.purpose() {
+        Purpose::Document => SignaturePurpose::Document,
+        Purpose::Message => SignaturePurpose::Message,
+        Purpose::Share => SignaturePurpose::Share,
+        Purpose::Detached => SignaturePurpose::Detached,
+        Purpose::Statement => SignaturePurpose::Unspecified,
+    };
+    SignatureReport {
+        state: SignatureState::Valid.into(),
+        signer: names::user(&context.sender()),
+        trust: TrustState::Unspecified.into(),
+        signing_time: Some(clock::wire(verified.signing_time())),
+        receipt_time: receipt.map(|receipt| clock::wire(receipt.time)),
+        purpose: purpose.into(),
+        explanation: String::new(),
+        document_id: names::uuid(&context.document_id().0),
+        document_version: context.document_version(),
+        signature_digest: verified.signature_digest().to_vec().into(),
+    }
+}

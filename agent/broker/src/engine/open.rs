@@ -1,0 +1,124 @@
+//! Opening one message, and judging it.
+
+use bytes::Bytes;
+use life_envelope::signature::{Signed, content_digest};
+use life_envelope::{ContentKey, Envelope, Purpose, SignedData};
+use life_proto::v1;
+
+use super::account::{account, unaccounted};
+use super::compute;
+use super::judge::{Judgement, judge};
+use crate::error::{Error, Fault, Result};
+use crate::identities::Identity;
+
+/// What a reader accepts.
+pub struct OpenOptions {
+    /// The purpose expected.
+    pub purpose: Purpose,
+    /// Whether content without a signature is accepted.
+    pub accept_unsigned: bool,
+    /// The platform's receipt.
+    pub receipt: Option<Bytes>,
+}
+
+impl OpenOptions {
+    /// Reads the options from a request's fields.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for another purpose than DOCUMENT and MESSAGE.
+    pub fn from_fields(purpose: i32, accept_unsigned: bool, receipt: Bytes) -> Result<Self> {
+        let purpose = match v1::SignaturePurpose::try_from(purpose) {
+            Ok(v1::SignaturePurpose::Unspecified | v1::SignaturePurpose::Document) => Purpose::Document,
+            Ok(v1::SignaturePurpose::Message) => Purpose::Message,
+            _ => return Err(Error::field("purpose", "is neither DOCUMENT nor MESSAGE")),
+        };
+        let receipt = Some(receipt).filter(|receipt| !receipt.is_empty());
+        Ok(Self { purpose, accept_unsigned, receipt })
+    }
+
+    /// Refuses what the reader does not accept.
+    ///
+    /// # Errors
+    /// The fault of a signature that is not valid, SIGNATURE_MISSING unless unsigned content is accepted.
+    pub fn accept(&self, judgement: &Judgement) -> Result<()> {
+        match &judgement.fault {
+            None => Ok(()),
+            Some(error) if error.fault() == Fault::SignatureMissing && self.accept_unsigned => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    }
+}
+
+/// An opened message.
+pub struct Opened {
+    /// The content.
+    pub content: Bytes,
+    /// What is known of its sender.
+    pub signature: v1::SignatureReport,
+    /// Who can open it.
+    pub recipients: Vec<v1::Recipient>,
+}
+
+/// Opens an envelope.
+///
+/// # Errors
+/// As `Crypto.Decrypt`.
+pub async fn open(identity: &Identity, message: Bytes, options: &OpenOptions) -> Result<Opened> {
+    let length = message.len();
+    let envelope = compute(length, move || Envelope::parse(&message).map(Envelope::into_owned)).await??;
+    let key = content_key(identity, &envelope).await?;
+    let (envelope, content) = compute(length, move || {
+        let content = envelope.open(&key);
+        (envelope, content)
+    })
+    .await?;
+    let content = content?;
+    let judged = match SignedData::detect(&content) {
+        Ok(None) => None,
+        Ok(Some(signed)) => {
+            let receipt = options.receipt.as_deref();
+            let judgement = judge(identity, &signed, Signed::Enclosed, options.purpose, receipt).await?;
+            Some((judgement, signed.into_content()))
+        }
+        Err(error) => Some((Judgement::invalid(error), None)),
+    };
+    let Some((mut judgement, inner)) = judged else {
+        let judgement = Judgement::none();
+        options.accept(&judgement)?;
+        too_large(content.len())?;
+        let recipients = unaccounted(&envelope);
+        return Ok(Opened { content: content.into(), signature: judgement.report, recipients });
+    };
+    let recipients = match &judgement.verified {
+        None => unaccounted(&envelope),
+        Some(verified) => {
+            let accounted = account(identity, &envelope, verified, &content_digest(&content)).await?;
+            if let Err(fault) = accounted.check(identity) {
+                judgement.spoil(fault);
+            }
+            accounted.to_wire()
+        }
+    };
+    options.accept(&judgement)?;
+    let inner = inner.ok_or(Fault::SignatureInvalid)?;
+    too_large(inner.len())?;
+    Ok(Opened { content: inner.into(), signature: judgement.report, recipients })
+}
+
+/// Has the vault unwrap the content key of an envelope for the identity.
+///
+/// # Errors
+/// NOT_A_RECIPIENT. A wrapped key that does not open gives a random one, so that the content does not open.
+pub async fn content_key(identity: &Identity, envelope: &Envelope<'_>) -> Result<ContentKey> {
+    let info = envelope.find(&identity.own_keys()).ok_or(Fault::NotARecipient)?;
+    let key = identity.session.unwrap(info.to_der()).await?;
+    Ok(ContentKey::new(key))
+}
+
+fn too_large(length: usize) -> Result<()> {
+    if length <= life_proto::UNARY_LIMIT {
+        return Ok(());
+    }
+    Err(Fault::MessageTooLarge
+        .because("its content has more than 16 MiB: such an envelope is not of this format"))
+}

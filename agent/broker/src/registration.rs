@@ -1,0 +1,152 @@
+//! Registering a user: keys made in the vault, public halves and proofs to the platform, certificates back.
+
+use std::path::PathBuf;
+
+use life_pki::account_log::{self, AccountState};
+use life_pki::chain::{self, Purpose, Revocation};
+use life_pki::{KeySlot, ParticipantKind};
+use life_sys::secret::SecretBytes;
+use life_vault_protocol::WorkingKeyAlgorithm;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Agent;
+use crate::clock;
+use crate::error::{Error, Fault, Result};
+use crate::platform::{Base64, Binding, Keys, Origin, Registration, RegistrationState};
+use crate::unlock::without_root;
+
+/// Who registers.
+pub struct NewUser {
+    /// The kind of participant.
+    pub kind: ParticipantKind,
+    /// The working credential's keys.
+    pub algorithm: WorkingKeyAlgorithm,
+    /// A registration to go on with.
+    pub registration: Option<String>,
+}
+
+/// A registered user.
+pub struct Registered {
+    /// The account.
+    pub account: AccountState,
+    /// The software certificate.
+    pub pkcs12: Vec<u8>,
+}
+
+/// What is kept of a registration that waits for a registrar: only the ephemeral key that proves whose it is.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    version: u32,
+    key: Base64,
+}
+
+/// Registers a user.
+///
+/// # Errors
+/// As `Accounts.RegisterUser`. Keys that did not make it are wiped in the vault.
+pub async fn register(
+    agent: &Agent,
+    new: NewUser,
+    passphrase: SecretBytes,
+    platform: Option<(Origin, [u8; 32])>,
+) -> Result<Registered> {
+    let passphrase = Passphrase(passphrase);
+    let binding = match platform {
+        Some((origin, fingerprint)) => agent.platform.bind(origin, fingerprint).await?,
+        None => agent.platform.bound().await?,
+    };
+    let registration = begin(agent, &binding, &new).await?;
+    match registration.state {
+        RegistrationState::Open => {}
+        RegistrationState::PendingApproval => {
+            keep(agent, &registration)?;
+            return Err(Fault::RegistrationPending.with("registration", registration.id.clone()));
+        }
+        RegistrationState::Refused => {
+            forget(agent, &registration.id);
+            return Err(Fault::RegistrationRefused.into());
+        }
+        RegistrationState::Committed => {
+            forget(agent, &registration.id);
+            return Err(
+                Fault::RegistrationExpired.because("it was finished before, and its keys are not here")
+            );
+        }
+    }
+    let registered = enroll(agent, &binding, &new, &registration, passphrase).await?;
+    forget(agent, &registration.id);
+    Ok(registered)
+}
+
+/// The passphrase on its way to the vault.
+struct Passphrase(SecretBytes);
+
+async fn begin(agent: &Agent, binding: &Binding, new: &NewUser) -> Result<Registration> {
+    let Some(id) = &new.registration else {
+        return Registration::begin(binding.anonymous.clone(), new.kind).await;
+    };
+    let path = kept_path(agent, id).ok_or_else(|| Error::field("registration", "is not the name of one"))?;
+    let text = std::fs::read(path)
+        .map_err(|_| Error::field("registration", "is not one that was begun with this agent"))?;
+    let kept: Kept = serde_json::from_slice(&text)
+        .map_err(|_| Fault::StateUnusable.because("the kept registration is damaged"))?;
+    Registration::resume(binding.anonymous.clone(), id, &kept.key.0).await
+}
+
+async fn enroll(
+    agent: &Agent,
+    binding: &Binding,
+    new: &NewUser,
+    registration: &Registration,
+    passphrase: Passphrase,
+) -> Result<Registered> {
+    let uid = registration.uid;
+    let (pending, keys) = agent.vault.generate_account(uid, new.kind, new.algorithm).await?;
+    let root_spki = keys.root_spki.clone();
+    let keys = Keys {
+        authentication_csr: Base64(keys.authentication_csr),
+        signature_csr: Base64(keys.signature_csr),
+        encryption_spki: Base64(keys.encryption_spki),
+        root_spki: Base64(keys.root_spki),
+    };
+    let (encryption, root) = registration.put_keys(&keys).await?;
+    let encryption = pending.answer(KeySlot::Encryption, encryption).await?;
+    let root = pending.answer(KeySlot::Root, root).await?;
+    let (log, seal) = pending.commit(clock::now()?.unix()).await?;
+    let account = account_log::verify_for(uid, &log)?;
+    let (mut certificates, issuers) = registration.commit(encryption, root, log, seal).await?;
+
+    // The vault checks the three that go into the file; the root credential's stays with the platform.
+    let root = certificates.remove(&KeySlot::Root).unwrap_or_default();
+    let path = without_root(&issuers, binding);
+    let purpose = Purpose::Slot(KeySlot::Root);
+    let trusted =
+        chain::verify(&root, &path, &binding.bundle.user_root, Revocation::Unchecked, clock::now()?, purpose);
+    let fits = trusted.is_ok_and(|it| it.uid() == Some(uid) && it.public_key().spki() == root_spki);
+    if !fits {
+        return Err(Fault::PlatformUntrusted.because("it issued a certificate that does not fit"));
+    }
+    let pkcs12 = pending.export(certificates.into_values().collect(), issuers, passphrase.0).await?;
+    Ok(Registered { account, pkcs12 })
+}
+
+/// Where the key of a registration is kept; nothing for a name that is none.
+fn kept_path(agent: &Agent, id: &str) -> Option<PathBuf> {
+    let good = (1..=64).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    good.then(|| agent.paths.state.join("registrations").join(format!("{id}.json")))
+}
+
+fn keep(agent: &Agent, registration: &Registration) -> Result<()> {
+    let Some(path) = kept_path(agent, &registration.id) else { return Ok(()) };
+    let kept = Kept { version: 1, key: Base64(registration.key_to_keep()?) };
+    let text = serde_json::to_vec(&kept).map_err(Error::internal)?;
+    life_sys::files::write_atomically(&path, &text, 0o600)
+        .map_err(|error| Fault::StateUnusable.because(format!("the registration cannot be kept: {error}")))
+}
+
+fn forget(agent: &Agent, id: &str) {
+    if let Some(path) = kept_path(agent, id) {
+        let _ = std::fs::remove_file(path);
+    }
+}

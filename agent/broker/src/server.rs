@@ -1,0 +1,174 @@
+//! Serving: sockets, services, signals, drain.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc as orders;
+
+use life_proto::v1::accounts_server::AccountsServer;
+use life_proto::v1::agent_server::AgentServer;
+use life_proto::v1::credentials_server::CredentialsServer;
+use life_proto::v1::crypto_server::CryptoServer;
+use life_proto::v1::directory_server::DirectoryServer;
+use life_proto::v1::locked::Cause;
+use life_proto::v1::messages_server::MessagesServer;
+use life_proto::{FILE_DESCRIPTOR_SET, MESSAGE_LIMIT};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::Server;
+
+use crate::agent::Agent;
+use crate::policy::PolicyLayer;
+use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Messages};
+use crate::socket::Socket;
+use crate::vault::{Fresh, Order};
+
+/// The largest gain of all settings: a chunk goes out in few frames.
+const FRAME: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const SOCKET_BUFFER: usize = 1024 * 1024;
+/// Streams on one connection; the limit on calls is the configuration's.
+const STREAMS: u32 = 1024;
+
+/// The sockets of an agent.
+pub struct Sockets {
+    /// For gRPC.
+    pub agent: Socket,
+    /// For tickets with descriptors.
+    pub descriptors: Socket,
+}
+
+/// Serves until told to stop, then lets running calls end.
+///
+/// # Errors
+/// What the transport says.
+pub async fn serve(
+    agent: Arc<Agent>,
+    mut sockets: Sockets,
+    fresh: mpsc::Receiver<Fresh>,
+    orders: orders::Sender<Order>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let listener = sockets.agent.listener().ok_or("the socket was taken")?;
+    let descriptors = sockets.descriptors.listener().ok_or("the socket was taken")?;
+    tokio::spawn(keep_vault(agent.clone(), fresh, orders.clone()));
+    tokio::spawn(agent.tickets.clone().serve(descriptors));
+    tokio::spawn(reload_on_hangup(agent.clone()));
+
+    tracing::info!("serving");
+    let serving = services(&agent)?.serve_with_incoming_shutdown(incoming(listener), stop(agent.clone()));
+    let mut serving = std::pin::pin!(serving);
+    let outcome = tokio::select! {
+        ended = &mut serving => ended,
+        () = agent.stopping.cancelled() => {
+            let drain = agent.config().limits.drain_seconds.duration();
+            tokio::time::timeout(drain, &mut serving).await.unwrap_or_else(|_| {
+                tracing::warn!("calls are still running and are given up");
+                Ok(())
+            })
+        }
+    };
+    agent.stopping.cancel();
+    agent.identities.forget_all(Cause::Shutdown);
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), agent.vault.lock_all()).await;
+    let _ = orders.send(Order::Stop);
+    agent.vault.close();
+    tracing::info!("stopped");
+    Ok(outcome?)
+}
+
+type Router =
+    tonic::transport::server::Router<tower::layer::util::Stack<PolicyLayer, tower::layer::util::Identity>>;
+
+fn services(agent: &Arc<Agent>) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let names = life_proto::PERMISSIONS.iter().filter_map(|(path, _)| path.split('/').nth(1));
+    for name in names.collect::<std::collections::BTreeSet<_>>() {
+        let health = health.clone();
+        tokio::spawn(
+            async move { health.set_service_status(name, tonic_health::ServingStatus::Serving).await },
+        );
+    }
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let a = || agent.clone();
+    Ok(Server::builder()
+        .max_frame_size(FRAME)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(STREAMS)
+        .layer(PolicyLayer(a()))
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(AgentServer::new(AgentService(a())))
+        .add_service(AccountsServer::new(Accounts(a())))
+        .add_service(CredentialsServer::new(Credentials(a())))
+        .add_service(CryptoServer::new(Crypto(a())).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(DirectoryServer::new(DirectoryService(a())))
+        .add_service(MessagesServer::new(Messages(a()))))
+}
+
+/// Connections with buffers that suit bulk data.
+fn incoming(listener: UnixListener) -> impl tokio_stream::Stream<Item = std::io::Result<UnixStream>> {
+    UnixListenerStream::new(listener).map(|stream| {
+        stream.inspect(|stream| {
+            // Best effort: the system may allow less.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, SOCKET_BUFFER);
+            let _ = rustix::net::sockopt::set_socket_recv_buffer_size(stream, SOCKET_BUFFER);
+        })
+    })
+}
+
+/// Waits for a signal to stop, and tells everything that never ends by itself.
+async fn stop(agent: Arc<Agent>) {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+        () = agent.stopping.cancelled() => {}
+    }
+    tracing::info!("stopping");
+    agent.stopping.cancel();
+}
+
+async fn reload_on_hangup(agent: Arc<Agent>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match agent.reload() {
+            Ok(()) => tracing::info!("configuration read again"),
+            Err(error) => tracing::error!(%error, "the configuration stays as it was"),
+        }
+    }
+}
+
+/// Links each fresh vault, and asks for another when its link breaks.
+async fn keep_vault(agent: Arc<Agent>, mut fresh: mpsc::Receiver<Fresh>, orders: orders::Sender<Order>) {
+    let mut first = true;
+    while let Some(vault) = fresh.recv().await {
+        let pid = vault.pid;
+        if !std::mem::take(&mut first) {
+            agent.vault_restarts.fetch_add(1, Ordering::Relaxed);
+            agent.events.vault_restarted(pid);
+        }
+        agent.vault.serve(vault).await;
+        if agent.stopping.is_cancelled() {
+            return;
+        }
+        tracing::error!(pid, "the vault is lost: everything is locked");
+        agent.identities.forget_all(Cause::VaultLost);
+        if orders.send(Order::Replace).is_err() {
+            return;
+        }
+    }
+}

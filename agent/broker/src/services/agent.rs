@@ -1,0 +1,82 @@
+//! The service Agent.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use life_proto::v1::{
+    self, GetStatusRequest, GetStatusResponse, LockRequest, LockResponse, WatchEventsRequest,
+    WatchEventsResponse, agent_server,
+};
+use tonic::{Request, Response, Status};
+
+use super::streams::{Answers, answer, call};
+use crate::agent::Agent;
+use crate::error::{Fault, Result};
+use crate::platform::fingerprint_of;
+
+/// A watcher may leave events unread as long as it likes: it loses the oldest.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The service Agent.
+pub struct AgentService(pub Arc<Agent>);
+
+impl AgentService {
+    fn platform(&self) -> Result<Option<v1::PlatformStatus>> {
+        let Some(binding) = self.0.platform.current() else { return Ok(None) };
+        let up = self.0.platform.up();
+        Ok(Some(v1::PlatformStatus {
+            origin: binding.origin.to_string(),
+            up: up.is_some_and(|(up, _)| up),
+            check_time: up.map(|(_, at)| at.into()),
+            ca_fingerprint: hex::encode(fingerprint_of(&binding.bundle)?),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl agent_server::Agent for AgentService {
+    async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
+        let agent = &self.0;
+        let process = |pid, since: std::time::SystemTime| v1::Process { pid, start_time: Some(since.into()) };
+        Ok(Response::new(GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            broker: Some(process(std::process::id(), agent.started)),
+            vault: agent.vault.process().map(|(pid, since)| process(pid, since)),
+            identities: agent.identities.list().iter().map(|identity| identity.to_wire()).collect(),
+            platform: self.platform()?,
+            vault_restarts: agent.vault_restarts.load(Ordering::Relaxed),
+            descriptor_socket: agent.paths.descriptor_socket.to_string_lossy().into_owned(),
+        }))
+    }
+
+    type WatchEventsStream = Answers<WatchEventsResponse>;
+
+    async fn watch_events(
+        &self,
+        request: Request<WatchEventsRequest>,
+    ) -> Result<Response<Self::WatchEventsStream>, Status> {
+        let mut watch = self.0.events.watch();
+        let stopping = self.0.stopping.clone();
+        Ok(answer(call(&request), NEVER, |out| async move {
+            loop {
+                let event = tokio::select! {
+                    biased;
+                    event = watch.next() => event,
+                    () = stopping.cancelled() => None,
+                };
+                match event {
+                    Some(event) => out.send(event).await?,
+                    None => return Err(Fault::ShuttingDown.into()),
+                }
+            }
+        }))
+    }
+
+    async fn lock(&self, _: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
+        let count = self.0.identities.forget_all(v1::locked::Cause::Requested);
+        // A vault that does not answer is gone, or will be replaced: the keys go with it.
+        let _ = self.0.vault.lock_all().await;
+        Ok(Response::new(LockResponse { locked_count: u32::try_from(count).unwrap_or(u32::MAX) }))
+    }
+}

@@ -1,0 +1,235 @@
+//! The service Messages: sealed streams through the platform's inboxes, never held as a whole.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use life_envelope::Purpose;
+use life_proto::v1::{
+    self, DeleteMessageRequest, DeleteMessageResponse, FetchRequest, FetchResponse, ListMessagesRequest,
+    ListMessagesResponse, ReceiveRequest, ReceiveResponse, SendRequest, SendResponse, fetch_response,
+    messages_server, receive_response, send_request,
+};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::streams::{Answers, ChunkSink, Chunks, Message, Part, answer, call, within};
+use crate::agent::Agent;
+use crate::clock;
+use crate::engine::{self, Document, OpenOptions, Release, Sink, Source};
+use crate::error::{Error, Fault, Result};
+use crate::identities::Identity;
+use crate::names;
+use crate::platform::{next_piece, time};
+
+/// Pieces on their way to the platform.
+const AHEAD: usize = 2;
+
+/// The service Messages.
+pub struct Messages(pub Arc<Agent>);
+
+impl Messages {
+    fn identity(&self, user: &str) -> Result<Arc<Identity>> {
+        self.0.identities.select(names::parse_optional_user("user", user)?)
+    }
+}
+
+impl Message for SendRequest {
+    type Header = v1::SendHeader;
+
+    fn part(self) -> Option<Part<Self::Header>> {
+        self.message.map(|message| match message {
+            send_request::Message::Header(header) => Part::Header(header),
+            send_request::Message::Chunk(chunk) => Part::Chunk(chunk),
+        })
+    }
+}
+
+/// A body on its way to the platform.
+struct ToBody(mpsc::Sender<std::io::Result<Bytes>>);
+
+impl Sink for ToBody {
+    async fn put(&mut self, piece: Bytes) -> Result<()> {
+        // The platform's own answer says why it stopped reading.
+        self.0
+            .send(Ok(piece))
+            .await
+            .map_err(|_| Fault::PlatformUnavailable.because("it stopped taking the message"))
+    }
+}
+
+/// A body that comes from the platform.
+struct FromBody(Incoming);
+
+impl Source for FromBody {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        next_piece(&mut self.0).await
+    }
+}
+
+/// Seals the message into the body of the deposit, then has its signature receipted.
+async fn send(
+    identity: &Identity,
+    to: life_pki::Uid,
+    id: [u8; 16],
+    chunks: &mut Chunks<SendRequest>,
+) -> Result<SendResponse> {
+    let document = Document::message(to, id);
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let body = StreamBody::new(
+        ReceiverStream::new(receiver).map(|piece: std::io::Result<Bytes>| piece.map(Frame::data)),
+    )
+    .boxed();
+    let mut sink = ToBody(sender);
+    let sealing = async {
+        let sealed = engine::seal_stream(identity, &document, chunks, &mut sink).await;
+        if sealed.is_err() {
+            // A body that breaks off is no message; without this it would only be a shorter one.
+            let _ = sink.0.send(Err(std::io::Error::other("the message was given up"))).await;
+        }
+        drop(sink);
+        sealed
+    };
+    let (sealed, deposited) = tokio::join!(sealing, identity.client.deposit(to, &id, body));
+    let (sealed, deposited) = match (sealed, deposited) {
+        (Ok(sealed), Ok(deposited)) => (sealed, deposited),
+        (Err(error), Ok(_)) => return Err(error),
+        // Whichever came first made the other fail.
+        (Err(error), Err(_)) if error.fault() != Fault::PlatformUnavailable => return Err(error),
+        (_, Err(error)) => return Err(error),
+    };
+    if deposited.is_new {
+        let digest: [u8; 32] = sealed
+            .signature_digest
+            .as_slice()
+            .try_into()
+            .map_err(|_| Error::internal("a digest is not 32 bytes"))?;
+        identity.client.deposit_receipt(to, &id, &digest).await?;
+    }
+    Ok(SendResponse {
+        message_id: names::uuid(&id),
+        plaintext_size: sealed.plaintext_size,
+        deposit_time: Some(clock::wire(time(&deposited.deposit_time)?)),
+    })
+}
+
+#[tonic::async_trait]
+impl messages_server::Messages for Messages {
+    async fn send(&self, request: Request<Streaming<SendRequest>>) -> Result<Response<SendResponse>, Status> {
+        let call = call(&request);
+        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let to = names::parse_user("recipient", &header.recipient)?;
+        let id = match header.message_id.as_str() {
+            "" => engine::fresh_id()?,
+            text => names::parse_uuid("message_id", text)?,
+        };
+        let identity = self.identity(&header.user)?;
+        let sending = identity.run(send(&identity, to, id, &mut chunks));
+        Ok(Response::new(within(call, sending).await?))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Result<Response<ListMessagesResponse>, Status> {
+        let request = request.into_inner();
+        let limit = match request.page_size {
+            0 => 100,
+            size @ 1..=1000 => size.unsigned_abs(),
+            _ => return Err(Error::field("page_size", "is not 1 to 1000").into()),
+        };
+        if request.page_token.len() > 256 {
+            return Err(Error::field("page_token", "is not one of ours").into());
+        }
+        let identity = self.identity(&request.user)?;
+        let page = identity.run(identity.client.inbox(limit, &request.page_token)).await?;
+        let mut messages = Vec::with_capacity(page.messages.len());
+        for listed in page.messages {
+            messages.push(v1::MessageInfo {
+                depositor: listed.depositor.parse().map(|uid| names::user(&uid)).unwrap_or_default(),
+                deposit_time: Some(clock::wire(time(&listed.deposit_time)?)),
+                message_id: listed.message_id,
+                size: listed.size,
+            });
+        }
+        Ok(Response::new(ListMessagesResponse { messages, next_page_token: page.next.unwrap_or_default() }))
+    }
+
+    type ReceiveStream = Answers<ReceiveResponse>;
+
+    async fn receive(
+        &self,
+        request: Request<ReceiveRequest>,
+    ) -> Result<Response<Self::ReceiveStream>, Status> {
+        use receive_response::Message as Out;
+        let call = call(&request);
+        let request = request.into_inner();
+        let id = names::parse_uuid("message_id", &request.message_id)?;
+        let identity = self.identity(&request.user)?;
+        let stall = self.0.config().limits.stall_seconds.duration();
+        let agent = self.0.clone();
+        Ok(answer(call, stall, move |out| async move {
+            let receiving = async {
+                let (receipt, body) = identity.client.message(&id).await?;
+                let options = OpenOptions {
+                    purpose: Purpose::Message,
+                    accept_unsigned: false,
+                    receipt: receipt.map(Bytes::from),
+                };
+                let release = match request.allow_unverified_sender {
+                    true => Release::AsItComes,
+                    false => Release::WhenVerified(&agent.paths.spool),
+                };
+                let wrap = |chunk| ReceiveResponse { message: Some(Out::Chunk(chunk)) };
+                let mut sink = ChunkSink { out: &out, wrap };
+                engine::open_stream(&identity, &options, release, &mut FromBody(body), &mut sink).await
+            };
+            let opened = identity.run(receiving).await?;
+            let result = v1::ReceiveResult {
+                signature: Some(opened.signature),
+                recipients: opened.recipients,
+                plaintext_size: opened.plaintext_size,
+            };
+            out.send(ReceiveResponse { message: Some(Out::Result(result)) }).await
+        }))
+    }
+
+    type FetchStream = Answers<FetchResponse>;
+
+    async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        use fetch_response::Message as Out;
+        let call = call(&request);
+        let request = request.into_inner();
+        let id = names::parse_uuid("message_id", &request.message_id)?;
+        let identity = self.identity(&request.user)?;
+        let stall = self.0.config().limits.stall_seconds.duration();
+        Ok(answer(call, stall, move |out| async move {
+            let fetching = async {
+                let (receipt, body) = identity.client.message(&id).await?;
+                let mut source = FromBody(body);
+                let mut size = 0;
+                while let Some(piece) = source.next().await? {
+                    size += piece.len() as u64;
+                    out.send(FetchResponse { message: Some(Out::Chunk(piece)) }).await?;
+                }
+                Ok(v1::FetchResult { size, receipt: receipt.unwrap_or_default().into() })
+            };
+            let result = identity.run(fetching).await?;
+            out.send(FetchResponse { message: Some(Out::Result(result)) }).await
+        }))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteMessageRequest>,
+    ) -> Result<Response<DeleteMessageResponse>, Status> {
+        let request = request.into_inner();
+        let id = names::parse_uuid("message_id", &request.message_id)?;
+        let identity = self.identity(&request.user)?;
+        identity.run(identity.client.delete_message(&id)).await?;
+        Ok(Response::new(DeleteMessageResponse {}))
+    }
+}

@@ -1,0 +1,16 @@
+//! The services of the contract, one file each. The contract's types stop here.
+
+mod accounts;
+mod agent;
+mod credentials;
+mod crypto;
+mod directory;
+mod messages;
+mod streams;
+
+pub use accounts::Accounts;
+pub use agent::AgentService;
+pub use credentials::Credentials;
+pub use crypto::Crypto;
+pub use directory::DirectoryService;
+pub use messages::Messages;

@@ -1,0 +1,230 @@
+//! Streams of the contract: header first, then chunks, the result last; backpressure, cancellation and deadlines.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use life_proto::CHUNK_LIMIT;
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_stream::Stream;
+use tonic::{Response, Status, Streaming};
+
+use crate::engine::{Sink, Source};
+use crate::error::{Fault, Result};
+use crate::policy::Call;
+
+/// Messages that wait for the transport: enough to keep it busy.
+const AHEAD: usize = 2;
+
+/// What one message of a caller's stream is.
+pub enum Part<H> {
+    /// The header.
+    Header(H),
+    /// A chunk.
+    Chunk(Bytes),
+}
+
+/// A message of a caller's stream.
+pub trait Message: Send + 'static {
+    /// Its header.
+    type Header;
+
+    /// What it is; nothing for an empty message.
+    fn part(self) -> Option<Part<Self::Header>>;
+}
+
+/// A caller's stream after its header.
+pub struct Chunks<M>(Streaming<M>);
+
+impl<M: Message> Chunks<M> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// STREAM_PROTOCOL when something else comes first.
+    pub async fn begin(mut stream: Streaming<M>) -> Result<(M::Header, Self)> {
+        match stream.message().await.map_err(broken)?.map(Message::part) {
+            Some(Some(Part::Header(header))) => Ok((header, Self(stream))),
+            _ => Err(Fault::StreamProtocol.because("the header did not come first")),
+        }
+    }
+}
+
+impl<M: Message> Source for Chunks<M>
+where
+    M::Header: Send,
+{
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self.0.message().await.map_err(broken)?.map(Message::part) {
+            None => Ok(None),
+            Some(Some(Part::Chunk(chunk))) if chunk.is_empty() => {
+                Err(Fault::StreamProtocol.because("a chunk is empty"))
+            }
+            Some(Some(Part::Chunk(chunk))) if chunk.len() > CHUNK_LIMIT => {
+                Err(Fault::StreamProtocol.because("a chunk is longer than 1 MiB"))
+            }
+            Some(Some(Part::Chunk(chunk))) => Ok(Some(chunk)),
+            Some(Some(Part::Header(_))) => Err(Fault::StreamProtocol.because("a second header came")),
+            Some(None) => Err(Fault::StreamProtocol.because("a message is empty")),
+        }
+    }
+}
+
+/// The caller's stream broke: a reset, or a message that is none.
+fn broken(status: Status) -> crate::error::Error {
+    match status.code() {
+        tonic::Code::OutOfRange => Fault::StreamProtocol.because("a message is longer than 17 MiB"),
+        _ => Fault::StreamProtocol.because("the caller's stream broke"),
+    }
+}
+
+/// Where the work puts its answers.
+pub struct Out<T> {
+    sender: mpsc::Sender<T>,
+    stall: Duration,
+}
+
+impl<T: Send> Out<T> {
+    /// Gives an answer; waits until the caller has read those before.
+    ///
+    /// # Errors
+    /// DEADLINE_EXCEEDED when the caller leaves them unread for very long; CANCELLED work is dropped before that.
+    pub async fn send(&self, answer: T) -> Result<()> {
+        match tokio::time::timeout(self.stall, self.sender.send(answer)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Fault::StreamProtocol.because("the caller went away")),
+            Err(_) => Err(Fault::DeadlineExceeded.because("the caller left the answer unread for too long")),
+        }
+    }
+}
+
+/// Puts chunks into answers.
+pub struct ChunkSink<'a, T> {
+    /// Where they go.
+    pub out: &'a Out<T>,
+    /// Makes a chunk an answer.
+    pub wrap: fn(Bytes) -> T,
+}
+
+impl<T: Send> Sink for ChunkSink<'_, T> {
+    async fn put(&mut self, piece: Bytes) -> Result<()> {
+        self.out.send((self.wrap)(piece)).await
+    }
+}
+
+/// Answers of a call that streams; the work ends when the caller goes away.
+pub struct Answers<T> {
+    receiver: mpsc::Receiver<T>,
+    failed: Arc<Mutex<Option<Status>>>,
+    work: AbortHandle,
+}
+
+impl<T> Drop for Answers<T> {
+    fn drop(&mut self) {
+        self.work.abort();
+    }
+}
+
+impl<T> Stream for Answers<T> {
+    type Item = std::result::Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.receiver.poll_recv(context).map(|answer| match answer {
+            Some(answer) => Some(Ok(answer)),
+            None => self.failed.lock().unwrap_or_else(PoisonError::into_inner).take().map(Err),
+        })
+    }
+}
+
+/// Runs work that streams its answers, until its deadline.
+pub fn answer<T, F>(call: Call, stall: Duration, work: impl FnOnce(Out<T>) -> F) -> Response<Answers<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let failed = Arc::new(Mutex::new(None));
+    let failure = failed.clone();
+    let keep = sender.clone();
+    let work = work(Out { sender, stall });
+    let task = tokio::spawn(async move {
+        if let Err(error) = within(call, work).await {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+        }
+        // Only now does the stream end, so that it finds the failure.
+        drop(keep);
+    });
+    Response::new(Answers { receiver, failed, work: task.abort_handle() })
+}
+
+/// Does work until its deadline.
+///
+/// # Errors
+/// DEADLINE_EXCEEDED, or what the work gives.
+pub async fn within<T>(call: Call, work: impl Future<Output = Result<T>>) -> Result<T> {
+    match call.deadline {
+        None => work.await,
+        Some(deadline) => tokio::time::timeout_at(deadline, work)
+            .await
+            .unwrap_or_else(|_| Err(Fault::DeadlineExceeded.into())),
+    }
+}
+
+/// What the policy layer knows of a call.
+pub fn call<T>(request: &tonic::Request<T>) -> Call {
+    request.extensions().get::<Call>().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_come_in_order_and_the_failure_last() {
+        let answers = answer(Call::default(), Duration::from_secs(5), |out| async move {
+            for n in 0..5 {
+                out.send(n).await?;
+            }
+            Err(Fault::NotARecipient.into())
+        });
+        let got: Vec<_> = answers.into_inner().collect().await;
+        assert_eq!(got.len(), 6);
+        assert!(got[..5].iter().enumerate().all(|(n, answer)| answer.as_ref().is_ok_and(|got| *got == n)));
+        assert_eq!(got[5].as_ref().unwrap_err().code(), tonic::Code::FailedPrecondition);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_stops_reading_or_goes_away_ends_the_work() {
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        let answers = answer(Call::default(), Duration::from_millis(20), |out| async move {
+            let _done = done;
+            loop {
+                out.send(0u8).await?;
+            }
+        });
+        assert!(tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap().is_err());
+        let last = answers.into_inner().collect::<Vec<_>>().await.pop().unwrap();
+        assert_eq!(last.unwrap_err().code(), tonic::Code::DeadlineExceeded);
+
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        let answers = answer::<u8, _>(Call::default(), Duration::from_secs(60), |_| async move {
+            let _done = done;
+            std::future::pending().await
+        });
+        drop(answers);
+        assert!(tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_the_work() {
+        let deadline = Some(tokio::time::Instant::now() + Duration::from_millis(10));
+        let answers = answer::<u8, _>(Call { deadline }, Duration::from_secs(60), |_| std::future::pending());
+        let got: Vec<_> = answers.into_inner().collect().await;
+        assert_eq!(got[0].as_ref().unwrap_err().code(), tonic::Code::DeadlineExceeded);
+    }
+}

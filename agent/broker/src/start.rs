@@ -1,0 +1,121 @@
+//! The steps before serving, and what can go wrong in them.
+
+use std::io;
+use std::process::ExitCode;
+
+use rustix::fs::Mode;
+use tokio::runtime::Runtime;
+
+use crate::arguments::Arguments;
+use crate::config::{Config, ConfigError};
+use crate::error::Error;
+use crate::logging;
+use crate::paths::{Paths, PathsError, usual_config};
+use crate::server::Sockets;
+use crate::socket::{Socket, SocketError};
+
+/// Why the agent did not start, or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The agent's own records.
+    #[error(transparent)]
+    Agent(#[from] Error),
+    /// The configuration.
+    #[error("configuration: {0}")]
+    Config(#[from] ConfigError),
+    /// A folder.
+    #[error("{0}: {1}")]
+    Folder(std::path::PathBuf, life_sys::private_dir::PrivateDirError),
+    /// The system.
+    #[error("the system refused: {0}")]
+    Io(#[from] io::Error),
+    /// No place for something.
+    #[error(transparent)]
+    Paths(#[from] PathsError),
+    /// The transport.
+    #[error("serving failed: {0}")]
+    Serve(Box<dyn std::error::Error + Send + Sync>),
+    /// A socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The vault.
+    #[error("the vault does not start: {0}")]
+    Vault(io::Error),
+}
+
+impl StartError {
+    /// A fault of our own.
+    pub fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Serve(Box::new(error))
+    }
+
+    /// The exit code, as in sysexits.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Config(_) | Self::Paths(_) => 78,
+            Self::Folder(..) | Self::Socket(SocketError::Folder(..) | SocketError::NotASocket(_)) => 73,
+            Self::Socket(SocketError::TooLong(..)) => 78,
+            Self::Socket(SocketError::InUse(_)) => 69,
+            Self::Agent(_) | Self::Io(_) | Self::Serve(_) | Self::Socket(_) => 70,
+            Self::Vault(_) => 69,
+        })
+    }
+}
+
+/// Forbids dumps and debuggers; from here on everything that is made is the user's own.
+///
+/// # Errors
+/// What the system says.
+pub fn harden() -> Result<(), StartError> {
+    life_sys::hardening::harden()?;
+    rustix::process::umask(Mode::from_raw_mode(0o077));
+    Ok(())
+}
+
+/// Reads the configuration and starts the log. AWS-LC's first random draw is slow: it happens here.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn configure(arguments: &Arguments) -> Result<Config, StartError> {
+    let config = Config::load(arguments.config.as_deref(), usual_config().as_deref());
+    logging::start(config.as_ref().map_or(&Default::default(), |config| &config.log));
+    let mut warm = [0; 1];
+    aws_lc_rs::rand::fill(&mut warm).map_err(StartError::internal)?;
+    Ok(config?)
+}
+
+/// Makes the folders of the agent's state.
+///
+/// # Errors
+/// [`StartError::Folder`] for one that others may enter.
+pub fn folders(arguments: &Arguments, config: &Config) -> Result<Paths, StartError> {
+    let paths = Paths::find(arguments, config)?;
+    let (pins, registrations) = (paths.state.join("pins"), paths.state.join("registrations"));
+    for folder in [&paths.state, &paths.spool, &pins, &registrations] {
+        life_sys::private_dir::create_private_dir(folder)
+            .map_err(|error| StartError::Folder(folder.clone(), error))?;
+    }
+    Ok(paths)
+}
+
+/// The runtime: one worker, which PERFORMANCE's figures ask for, on threads that may also block.
+///
+/// # Errors
+/// What the system says.
+pub fn runtime() -> Result<Runtime, StartError> {
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("io")
+        .enable_all()
+        .build()?)
+}
+
+/// Binds both sockets.
+///
+/// # Errors
+/// [`SocketError`].
+pub fn listen(paths: &Paths) -> Result<Sockets, StartError> {
+    let agent = Socket::bind(&paths.socket)?;
+    let descriptors = Socket::bind(&paths.descriptor_socket)?;
+    Ok(Sockets { agent, descriptors })
+}
