@@ -155,6 +155,20 @@ impl<'a> Envelope<'a> {
         Ok(())
     }
 
+    /// An envelope of these parts, for vectors that nobody here made.
+    #[cfg(test)]
+    pub(crate) fn of_parts(nonce: [u8; NONCE], ciphertext: &'a [u8], tag: [u8; TAG]) -> Self {
+        let (recipients, raw_recipients, statements, other_attributes) = Default::default();
+        let ciphertext = Cow::Borrowed(ciphertext);
+        Self { recipients, raw_recipients, nonce, ciphertext, tag, statements, other_attributes }
+    }
+
+    /// Nonce, encrypted content and tag, for a second implementation.
+    #[cfg(test)]
+    pub(crate) fn parts(&self) -> (&[u8; NONCE], &[u8], &[u8; TAG]) {
+        (&self.nonce, &self.ciphertext, &self.tag)
+    }
+
     /// The sharing statements: SignedData messages, DER, unverified and in no order that means anything.
     #[must_use]
     pub fn statements(&self) -> &[Vec<u8>] {

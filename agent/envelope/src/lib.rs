@@ -23,6 +23,8 @@ pub mod context;
 pub mod envelope;
 mod error;
 pub mod fuzz_entry;
+#[cfg(test)]
+mod judged;
 pub mod limits;
 pub mod oid;
 pub mod recipient;

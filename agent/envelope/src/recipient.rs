@@ -185,13 +185,18 @@ fn unwrap_agreed(
 ) -> Result<SecretBytes, Error> {
     let shared = key.ecdh(point)?;
     let kek = derive_kek(&shared, wrap, ukm)?;
-    if encrypted_key.len() != 40 {
+    unwrap_aes(&kek, encrypted_key)
+}
+
+/// AES-256 key wrap (RFC 3394 §2.2.2) of a key of 32 bytes.
+pub(crate) fn unwrap_aes(kek: &Key256, wrapped: &[u8]) -> Result<SecretBytes, Error> {
+    if wrapped.len() != 40 {
         return Err(Error::DecryptionFailed);
     }
     SecretBytes::init_with(32, |out| {
         // EXPOSE: the key-encryption key goes into its cipher.
         AesKek::new(&AES_256, kek.expose())
-            .and_then(|kek| kek.unwrap(encrypted_key, out).map(|_| ()))
+            .and_then(|kek| kek.unwrap(wrapped, out).map(|_| ()))
             .map_err(|_| Error::DecryptionFailed)
     })
 }

@@ -9,6 +9,7 @@ use aes_gcm::aead::Aead;
 use aes_gcm::{Aes256Gcm, KeyInit};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hkdf;
+use common::tree::Node;
 use common::{Ca, Use};
 use life_envelope::root_seal::RootKeySeal;
 use life_envelope::signature::content_digest;
@@ -44,6 +45,17 @@ fn write(target: &str, name: &str, bytes: &[u8]) {
     std::fs::write(folder.join(name), bytes).unwrap();
 }
 
+/// The same element with indefinite lengths throughout.
+fn indefinite(node: &Node) -> Vec<u8> {
+    match node {
+        Node::Primitive(..) => node.to_der(),
+        Node::Constructed(tag, children) => {
+            let inner: Vec<u8> = children.iter().flat_map(indefinite).collect();
+            [&[*tag, 0x80][..], &inner, &[0, 0]].concat()
+        }
+    }
+}
+
 /// The content of an envelope for one user.
 fn content(sealed: &[u8], user: &common::User) -> Vec<u8> {
     let envelope = Envelope::parse(sealed).unwrap();
@@ -59,6 +71,9 @@ fn write_seeds() {
 
     let (sealed, _) = envelope::seal(b"content", &keys).unwrap();
     write("envelope", "two-recipients", &sealed);
+    write("envelope", "indefinite", &indefinite(&Node::parse(&sealed)));
+    let signed = p256.sign(b"content", p256.context(Purpose::Document, &[&p256]));
+    write("signed_data", "indefinite", &indefinite(&Node::parse(&signed)));
     for (info, name) in Envelope::parse(&sealed).unwrap().recipients().iter().zip(["one", "other"]) {
         write("recipient_info", name, &info.to_der());
     }

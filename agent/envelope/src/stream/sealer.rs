@@ -43,6 +43,12 @@ impl Sealer {
         Ok((start, Self { segments, commitment: key.derive_commitment()? }))
     }
 
+    /// Starts with salt and nonce prefix given, for a second implementation.
+    #[cfg(test)]
+    pub(crate) fn with_header(key: &StreamKey, header: &[u8; super::TINK_HEADER]) -> Result<Self, Error> {
+        Ok(Self { segments: Segments::from_header(key, header)?, commitment: key.derive_commitment()? })
+    }
+
     /// The value of the manifest's commitment.
     #[must_use]
     pub fn commitment(&self) -> [u8; 32] {

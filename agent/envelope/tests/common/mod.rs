@@ -1,6 +1,9 @@
 //! What the integration tests share: a test CA, users with keys and certificates, and signing in one go.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod kit;
+pub mod tree;
+
 use life_envelope::{DocumentContext, DocumentId, ListedRecipient, Purpose, SignedAttributes, signature};
 use life_pki::time::Timestamp;
 use life_pki::{PrivateKey, Uid};
@@ -47,7 +50,12 @@ impl Ca {
     pub fn issue(&self, key: PrivateKey, usage: Use) -> User {
         let mut seed = [0; 16];
         aws_lc_rs::rand::fill(&mut seed).unwrap();
-        let uid = Uid::from_random(seed);
+        self.issue_to(Uid::from_random(seed), key, usage)
+    }
+
+    pub fn issue_to(&self, uid: Uid, key: PrivateKey, usage: Use) -> User {
+        let mut seed = [0; 16];
+        aws_lc_rs::rand::fill(&mut seed).unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name = name("LIFE test user");
         params.subject_alt_names = vec![SanType::URI(uid.urn().try_into().unwrap())];
