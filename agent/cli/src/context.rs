@@ -16,6 +16,7 @@ pub struct Context {
     /// The printer.
     pub output: Output,
     user: Option<UserName>,
+    named: bool,
     socket: Option<PathBuf>,
 }
 
@@ -23,6 +24,7 @@ impl Context {
     /// Takes the global options, and the environment where they are silent.
     pub fn new(global: Global) -> Result<Self, Error> {
         let output = Output::new(if global.json { Format::Json } else { Format::Text });
+        let named = global.user.is_some();
         let user = match (global.user, variable(USER_VARIABLE)) {
             (Some(user), _) => Some(user),
             (None, Some(text)) => {
@@ -31,7 +33,7 @@ impl Context {
             }
             (None, None) => None,
         };
-        Ok(Self { output, user, socket: global.socket })
+        Ok(Self { output, user, named, socket: global.socket })
     }
 
     /// Connects to the agent.
@@ -41,6 +43,11 @@ impl Context {
             None => connection::default_socket()?,
         };
         Connection::open(&socket).await
+    }
+
+    /// The user that the command line itself names, if it does.
+    pub fn named_user(&self) -> Option<&UserName> {
+        self.user.as_ref().filter(|_| self.named)
     }
 
     /// On whose behalf requests are made: `users/{uid}`, or empty for the only unlocked user.

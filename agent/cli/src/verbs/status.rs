@@ -1,6 +1,7 @@
 //! `life status`: how the agent is.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use clap::Args;
 use life_proto::v1;
@@ -10,6 +11,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::names::bare;
 use crate::output::{Report, time_or_none, word};
+
+/// An agent that does not answer within this time is in trouble.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Says how the agent is: its processes, who is unlocked, the platform.
 ///
@@ -63,7 +67,9 @@ struct Platform {
 /// Runs the verb.
 pub async fn run(_arguments: &Arguments, context: &Context) -> Result<(), Error> {
     let mut agent = context.connect().await?.agent();
-    let status = agent.get_status(v1::GetStatusRequest {}).await?.into_inner();
+    let mut request = tonic::Request::new(v1::GetStatusRequest {});
+    request.set_timeout(PATIENCE);
+    let status = agent.get_status(request).await?.into_inner();
     context.output.answer(&Status::from(status))
 }
 

@@ -32,7 +32,7 @@ pub struct Arguments {
     /// The software certificate, a PKCS#12 file
     #[arg(value_name = "FILE.p12")]
     file: PathBuf,
-    /// Fail unless the certificate is this user's
+    /// Fail unless the certificate is this user's; --as says the same
     #[arg(long, value_name = "UID")]
     user: Option<UserName>,
     /// Read the passphrase from a file; one line break at its end does not count
@@ -66,7 +66,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         let question = format!("Passphrase of {}: ", arguments.file.display());
         way(source.read(&question).await?, arguments.inline)?
     };
-    let user = arguments.user.as_ref().map(UserName::name).unwrap_or_default();
+    let user = arguments.user.as_ref().or(context.named_user()).map(UserName::name).unwrap_or_default();
     let identity = unlock(connection.credentials(), user, pkcs12, way).await?;
     context.output.answer(&Identity::from(identity))
 }
