@@ -300,4 +300,4 @@ def _outer_form(file: BinaryIO) -> tuple[bytes, bytes]:
 
 def chunks_of(content: bytes | Iterable[bytes]) -> Iterator[bytes]:
     """Bytes as an iterator of chunks."""
-    return iter([content] if isinstance(content, (bytes, bytearray, memoryview)) else content)
+    return iter([content]) if isinstance(content, bytes) else iter(content)
