@@ -34,7 +34,7 @@ pub struct Cli {
 pub struct Global {
     /// On whose behalf: a user id [env: LIFE_USER] [default: the only unlocked user]
     #[arg(long = "as", value_name = "UID", global = true)]
-    pub user: Option<UserName>,
+    pub acting_user: Option<UserName>,
     /// Print JSON: one object per line, errors and warnings on standard error
     #[arg(long, global = true)]
     pub json: bool,
@@ -140,6 +140,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_the_options_of_all() {
+        fn check(command: &clap::Command) {
+            for option in ["acting_user", "json", "socket"] {
+                let all = command.get_arguments().filter(|argument| argument.get_id() == option);
+                let here: Vec<_> = all.collect();
+                let [argument] = here.as_slice() else { panic!("{} {option}", command.get_name()) };
+                assert!(argument.is_global_set(), "{} has an {option} of its own", command.get_name());
+            }
+            command.get_subcommands().filter(|command| command.get_name() != "help").for_each(check);
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(&command);
     }
 
     #[test]

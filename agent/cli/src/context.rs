@@ -24,8 +24,8 @@ impl Context {
     /// Takes the global options, and the environment where they are silent.
     pub fn new(global: Global) -> Result<Self, Error> {
         let output = Output::new(if global.json { Format::Json } else { Format::Text });
-        let named = global.user.is_some();
-        let user = match (global.user, variable(USER_VARIABLE)) {
+        let named = global.acting_user.is_some();
+        let user = match (global.acting_user, variable(USER_VARIABLE)) {
             (Some(user), _) => Some(user),
             (None, Some(text)) => {
                 let parsed = text.to_string_lossy().parse();

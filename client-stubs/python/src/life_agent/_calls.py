@@ -83,7 +83,7 @@ class Outgoing:
                 view = memoryview(chunk)
                 for offset in range(0, len(view), MIB):
                     yield self._kind(chunk=bytes(view[offset : offset + MIB]))
-        except BaseException as error:
+        except Exception as error:
             # Raised again in the request's thread, where gRPC cancels the call: an end would mean that all was sent.
             self.failure = error
             raise
