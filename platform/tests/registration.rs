@@ -1,4 +1,10 @@
 //! Registration from begin to commit, with everything that must be refused on the way.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by panicking what does not hold"
+)]
 
 mod support;
 

@@ -41,6 +41,15 @@ pub struct Issued {
     pub der: Vec<u8>,
 }
 
+/// What was issued to one user.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Digest of the evidence it was issued on.
+    pub evidence: [u8; 32],
+    /// The certificates.
+    pub issued: Vec<Issued>,
+}
+
 /// Number and entries of the next revocation list.
 #[derive(Clone, Debug)]
 pub struct NextList {
@@ -64,11 +73,11 @@ impl Ledger {
         Ok(Self(connection))
     }
 
-    /// The certificates a user was issued before, when there was a registration, with the digest of its evidence.
+    /// What a user was issued before, when there was a registration.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Stored`].
-    pub fn account(&self, uid: Uid) -> Result<Option<([u8; 32], Vec<Issued>)>, Error> {
+    pub fn account(&self, uid: Uid) -> Result<Option<Account>, Error> {
         let evidence: Option<[u8; 32]> = self
             .0
             .query_row("SELECT evidence FROM account WHERE uid = ?", [uid.as_bytes()], |row| row.get(0))
@@ -84,7 +93,7 @@ impl Ledger {
             let slot = KeySlot::from_number(slot).ok_or(Error::Stored("a key slot"))?;
             issued.push(Issued { slot, serial, der });
         }
-        Ok(Some((evidence, issued)))
+        Ok(Some(Account { evidence, issued }))
     }
 
     /// Remembers a registration and its certificates, before they are handed out.

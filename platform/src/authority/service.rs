@@ -64,7 +64,7 @@ impl Authority {
         let checked = evidence.check(uid).map_err(|fault| Error::CaRefused(fault.to_string()))?;
         let digest = evidence.digest();
         let issued = match self.ledger.account(uid)? {
-            Some((known, issued)) if known == digest => issued,
+            Some(known) if known.evidence == digest => known.issued,
             Some(_) => return Err(Error::CaRefused("this user has another genesis".to_owned())),
             None => self.mint(uid, &checked, &digest)?,
         };
@@ -144,7 +144,14 @@ pub fn bind(path: &Path, access: SocketAccess) -> Result<UnixListener, Error> {
 pub fn serve(listener: &UnixListener, authority: Authority) {
     let authority = Arc::new(Mutex::new(authority));
     for stream in listener.incoming() {
-        let Ok(stream) = stream else { continue };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a peer could not be accepted");
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
         let authority = Arc::clone(&authority);
         let spawned = std::thread::Builder::new().name("ca-peer".to_owned()).spawn(move || {
             if let Err(error) = converse(stream, &authority) {

@@ -60,7 +60,6 @@ routes! {
 }
 
 /// Makes the router of the whole table, each route behind its gate, everything in the access log.
-#[must_use]
 pub fn router(app: &Arc<App>) -> Router {
     let mut router = Router::new();
     for route in ROUTES {

@@ -180,22 +180,18 @@ pub fn known_certificate(
     connection: &Connection,
     hash: &[u8; 32],
 ) -> Result<Option<KnownCertificate>, Error> {
-    let row: Option<([u8; 16], Option<[u8; 16]>, u8, bool)> = connection
-        .prepare_cached(
-            "SELECT certificate.uid, credential, slot, revoked IS NOT NULL FROM certificate
-             LEFT JOIN credential ON credential.id = certificate.credential WHERE sha256 = ?",
-        )?
-        .query_row([hash], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .optional()?;
-    row.map(|(uid, credential, slot, revoked)| {
-        Ok(KnownCertificate {
-            uid: Uid::from_bytes(uid).map_err(|_| Error::Stored("a user id"))?,
-            credential: credential.map(CredentialId),
-            slot: KeySlot::from_number(slot).ok_or(Error::Stored("a key slot"))?,
-            revoked,
-        })
-    })
-    .transpose()
+    let mut statement = connection.prepare_cached(
+        "SELECT certificate.uid, credential, slot, revoked IS NOT NULL FROM certificate
+         LEFT JOIN credential ON credential.id = certificate.credential WHERE sha256 = ?",
+    )?;
+    let mut rows = statement.query([hash])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(KnownCertificate {
+        uid: Uid::from_bytes(row.get(0)?).map_err(|_| Error::Stored("a user id"))?,
+        credential: row.get::<_, Option<[u8; 16]>>(1)?.map(CredentialId),
+        slot: KeySlot::from_number(row.get(2)?).ok_or(Error::Stored("a key slot"))?,
+        revoked: row.get(3)?,
+    }))
 }
 
 /// The root key seals of an account, oldest generation first.

@@ -9,6 +9,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use serde_json::Value;
@@ -66,7 +67,10 @@ impl Client {
             None => builder.with_no_client_auth(),
             Some((certificate, pkcs8)) => {
                 let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8));
-                builder.with_client_auth_cert(vec![CertificateDer::from(certificate)], key).unwrap()
+                // Not checked whether they fit: a thief's do not.
+                let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+                let identity = CertifiedKey::new(vec![CertificateDer::from(certificate)], key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
             }
         };
         Self { address, tls: Arc::new(tls) }

@@ -1,0 +1,201 @@
+//! The certificate authority against a `serve` that lies, and the clock against certificates and lists.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by panicking what does not hold"
+)]
+
+mod support;
+
+use std::sync::Arc;
+
+use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_platform::authority::evidence::{Evidence, Keys};
+use life_platform::authority::protocol::{Request, Response};
+use life_platform::authority::service::Authority;
+use life_platform::authority::setup;
+use life_platform::clock::Clock;
+use life_platform::config::{Approval, CaConfig, Config};
+use life_platform::encoding::Base64;
+use life_platform::http::state::App;
+use life_platform::http::{maintenance, routes, server, tls};
+use life_platform::layout::Layout;
+use support::{Agent, Draft, Platform};
+use tokio::sync::watch;
+
+fn authority(clock: &Clock) -> (tempfile::TempDir, Authority) {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout::new(dir.path().join("p"));
+    setup::init(&layout, &["localhost".to_owned()], &Config::default(), clock.now()).unwrap();
+    let authority = Authority::open(&layout, CaConfig::default(), clock.clone()).unwrap();
+    (dir, authority)
+}
+
+fn evidence(draft: &Draft) -> Evidence {
+    let keys: Keys = serde_json::from_value(draft.keys_body()).unwrap();
+    Evidence { keys, log: draft.log().iter().map(|entry| Base64(entry.to_der().to_vec())).collect() }
+}
+
+fn issue(uid: Uid, evidence: Evidence) -> Request {
+    Request::Issue { uid: uid.to_string(), evidence }
+}
+
+fn new_draft(fill: u8) -> Draft {
+    Draft { uid: Uid::from_random([fill; 16]), ..Draft::new(ParticipantKind::Patient) }
+}
+
+#[track_caller]
+fn refused(response: &Response, why: &str) {
+    match response {
+        Response::Refused { message } => assert!(message.contains(why), "{message}"),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn it_issues_once_for_one_genesis_and_only_on_evidence() {
+    let clock = Clock::system();
+    let (_dir, mut authority) = authority(&clock);
+    let (draft, other) = (new_draft(1), new_draft(1));
+    let proven = evidence(&draft);
+    let Response::Issued { certificates } = authority.answer(issue(draft.uid, proven.clone())) else {
+        panic!("refused")
+    };
+    assert_eq!(certificates.len(), 4);
+    // The same again, even much later: not one more certificate.
+    clock.shift(86_400);
+    let Response::Issued { certificates: again } = authority.answer(issue(draft.uid, proven)) else {
+        panic!("refused")
+    };
+    assert_eq!(certificates, again);
+    // Another genesis for the same user is the attack this is here for.
+    refused(&authority.answer(issue(draft.uid, evidence(&other))), "another genesis");
+
+    let fresh = new_draft(2);
+    refused(&authority.answer(issue(draft.uid, evidence(&fresh))), "another user");
+    refused(
+        &authority.answer(Request::Issue { uid: "me".to_owned(), evidence: evidence(&fresh) }),
+        "user id",
+    );
+    // One thing of the evidence replaced by somebody else's.
+    let swapped = |change: &dyn Fn(&mut Evidence)| {
+        let mut evidence = evidence(&fresh);
+        change(&mut evidence);
+        evidence
+    };
+    let intruder = Draft { uid: fresh.uid, ..Draft::new(ParticipantKind::Patient) };
+    let theirs = evidence(&intruder);
+    for (evidence, why) in [
+        (swapped(&|e| e.keys.root_spki = theirs.keys.root_spki.clone()), "another ROOT key"),
+        (
+            swapped(&|e| e.keys.encryption_spki = theirs.keys.encryption_spki.clone()),
+            "another ENCRYPTION key",
+        ),
+        (swapped(&|e| e.keys.signature_csr = theirs.keys.signature_csr.clone()), "another SIGNATURE key"),
+        (
+            swapped(&|e| e.keys.authentication_csr = theirs.keys.authentication_csr.clone()),
+            "another AUTHENTICATION key",
+        ),
+        (swapped(&|e| e.keys.signature_csr = e.keys.authentication_csr.clone()), "SIGNATURE request"),
+        (swapped(&|e| e.log[1] = theirs.log[1].clone()), "account log"),
+        (swapped(&|e| e.log[0].0[40] ^= 1), "account log"),
+        (swapped(&|e| drop(e.log.pop())), "genesis and the first root"),
+        (swapped(&|e| e.log.push(e.log[1].clone())), "genesis and the first root"),
+    ] {
+        refused(&authority.answer(issue(fresh.uid, evidence)), why);
+    }
+    assert!(matches!(authority.answer(issue(fresh.uid, evidence(&fresh))), Response::Issued { .. }));
+}
+
+#[test]
+fn it_revokes_what_it_issued_and_nothing_else() {
+    let clock = Clock::system();
+    let (_dir, mut authority) = authority(&clock);
+    let draft = new_draft(3);
+    authority.answer(issue(draft.uid, evidence(&draft)));
+    let revoke = |uid: Uid, credential: String| Request::Revoke { uid: uid.to_string(), credential };
+    let credential = draft.credential.to_string();
+    refused(&authority.answer(revoke(Uid::from_random([9; 16]), credential.clone())), "nothing was issued");
+    refused(&authority.answer(revoke(draft.uid, "00".to_owned())), "credential id");
+    let Response::Crl(first) = authority.answer(revoke(draft.uid, credential.clone())) else {
+        panic!("refused")
+    };
+    // The first time counts, and the list goes on.
+    clock.shift(3600);
+    let Response::Crl(second) = authority.answer(revoke(draft.uid, credential)) else { panic!("refused") };
+    assert!(second.this_update > first.this_update);
+    let times = |der: &[u8]| {
+        let crl = <x509_cert::crl::CertificateList as der::Decode>::from_der(der).unwrap();
+        let revoked = crl.tbs_cert_list.revoked_certificates.unwrap();
+        revoked.iter().map(|entry| entry.revocation_date.to_unix_duration()).collect::<Vec<_>>()
+    };
+    assert_eq!(times(&first.der.0).len(), 3);
+    assert_eq!(times(&first.der.0), times(&second.der.0));
+}
+
+/// The same folder served in this process, with a clock of our own.
+async fn serve_with_clock(platform: &mut Platform, clock: &Clock) -> (Arc<App>, watch::Sender<bool>) {
+    platform.kill_serve();
+    let layout = Layout::new(platform.root());
+    let config = Config { approval: Approval::Auto, ..Config::default() };
+    let app = App::open(&layout, config.clone(), clock.clone()).unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    platform.address = listener.local_addr().unwrap();
+    let (stop, stopping) = watch::channel(false);
+    let tls = Arc::new(tls::config(&layout).unwrap());
+    tokio::spawn(server::run(listener, tls, routes::router(&app), config, stopping));
+    (app, stop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_passes_for_certificates_registrations_and_lists() {
+    let mut platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    let clock = Clock::system();
+    let (app, _stop) = serve_with_clock(&mut platform, &clock).await;
+    let client = agent.client.at(platform.address);
+    let anonymous = platform.client();
+
+    // On one connection, so that the verdict on a chain is not simply remembered.
+    let mut open = client.open().await.unwrap();
+    let me = || support::client::request("GET", "/v1/me", "");
+    for (shift, status, reason) in [
+        (0, 200, ""),
+        (-86_400, 401, "CERTIFICATE_NOT_YET_VALID"),
+        (2 * 365 * 86_400, 200, ""),
+        (4 * 365 * 86_400, 401, "CERTIFICATE_EXPIRED"),
+        (0, 200, ""),
+    ] {
+        clock.shift(shift);
+        let kept = support::client::send(&mut open, me()).await.unwrap();
+        assert_eq!((kept.status.as_u16(), kept.reason().as_str()), (status, reason), "{shift}");
+        let fresh = client.get("/v1/me").await;
+        assert_eq!((fresh.status.as_u16(), fresh.reason().as_str()), (status, reason), "{shift}");
+    }
+
+    // A registration is forgotten after its hour, but not one whose commit was accepted.
+    let mut late = Draft::new(ParticipantKind::Patient);
+    late.begin(&anonymous).await.expect(201);
+    let mut accepted = Draft::new(ParticipantKind::Patient);
+    let body = accepted.prepare(&anonymous).await;
+    platform.stop_ca();
+    accepted.commit(&anonymous, &body).await.refused(503, "CA_UNAVAILABLE");
+    clock.shift(3700);
+    let later = clock.now().unix();
+    let show = late.proven_at("GET", &late.path(""), None, later);
+    anonymous.send(show).await.refused(410, "REGISTRATION_EXPIRED");
+    // Half way to its nextUpdate the list is renewed, as soon as there is an authority.
+    clock.shift(4 * 86_400);
+    assert!(maintenance::turn_once(&app).is_err());
+    platform.start_ca();
+    clock.shift(0);
+    maintenance::turn_once(&app).unwrap();
+    clock.shift(3700);
+    maintenance::turn_once(&app).unwrap();
+    let again = late.proven_at("GET", &late.path(""), None, later);
+    anonymous.send(again).await.refused(404, "REGISTRATION_UNKNOWN");
+    let commit = accepted.proven_at("POST", &accepted.path("/commit"), Some(&body), later);
+    let committed = anonymous.send(commit).await.expect(200).json();
+    assert!(committed["certificates"][KeySlot::Root.name()].is_string());
+}

@@ -1,0 +1,213 @@
+//! `openapi.json` against the route table, the types, and what the platform really answers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by panicking what does not hold"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use life_pki::ParticipantKind;
+use life_platform::authority::evidence::Keys;
+use life_platform::encoding::Base64;
+use life_platform::http::dto::{Answers, BeginRegistration, Commit, SignatureDigest};
+use life_platform::http::problem::Reason;
+use life_platform::http::routes::ROUTES;
+use serde_json::{Value, json};
+use support::schema::{contract, faults};
+use support::{Agent, Draft, Platform, Reply};
+
+/// Checks an answer against what the contract says about its operation and status.
+#[track_caller]
+fn conforms(method: &str, path: &str, reply: &Reply) {
+    let contract = contract();
+    let responses = &contract["paths"][path][method.to_lowercase()]["responses"];
+    assert!(responses.is_object(), "{method} {path} is not in the contract");
+    let status = reply.status.as_u16().to_string();
+    let response = if responses[&status].is_object() {
+        &responses[&status]
+    } else {
+        assert!(reply.status.as_u16() >= 400, "{method} {path}: {status} is not in the contract");
+        &contract["components"]["responses"]["Problem"]
+    };
+    let Some(content) = response["content"].as_object() else {
+        assert!(reply.body.is_empty(), "{method} {path}: a body that is not in the contract");
+        return;
+    };
+    let (content_type, media) = content.iter().next().unwrap();
+    assert_eq!(reply.headers["content-type"], content_type.as_str(), "{method} {path}");
+    if content_type.contains("json") {
+        assert_eq!(
+            faults(&contract, &media["schema"], &reply.json()),
+            Vec::<String>::new(),
+            "{method} {path}"
+        );
+    } else {
+        assert!(!reply.body.is_empty());
+    }
+}
+
+/// Checks a request body of the tests against the contract, so that they speak what it says.
+#[track_caller]
+fn speaks(method: &str, path: &str, body: &Value) {
+    let contract = contract();
+    let request = &contract["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"];
+    assert_eq!(faults(&contract, request, body), Vec::<String>::new(), "{method} {path}");
+}
+
+#[test]
+fn routes_levels_and_reasons_are_those_of_the_contract() {
+    let contract = contract();
+    let mut documented = BTreeSet::new();
+    for (path, methods) in contract["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let level = operation["x-life-level"].as_str().unwrap();
+            documented.insert((method.to_uppercase(), path.clone(), level.to_owned()));
+            assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 10), "{method} {path}");
+            let named: BTreeSet<&str> = path.split('/').filter_map(|part| part.strip_prefix('{')).collect();
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let declared: BTreeSet<String> = parameters
+                .filter_map(|parameter| parameter["$ref"].as_str())
+                .map(|reference| format!("{}}}", reference.rsplit('/').next().unwrap()))
+                .collect();
+            assert_eq!(named, declared.iter().map(String::as_str).collect(), "{method} {path}");
+        }
+    }
+    let real: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|route| (route.method.to_owned(), route.path.to_owned(), route.level.name().to_owned()))
+        .collect();
+    assert_eq!(real, documented);
+    assert_eq!(real.len(), ROUTES.len());
+
+    let reasons = &contract["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"];
+    let documented: BTreeSet<&str> = reasons.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(documented, Reason::ALL.iter().map(|reason| reason.name()).collect());
+}
+
+#[test]
+fn fields_of_requests_are_those_of_the_contract() {
+    let bytes = || Base64(vec![1]);
+    let keys = Keys {
+        authentication_csr: bytes(),
+        signature_csr: bytes(),
+        encryption_spki: bytes(),
+        root_spki: bytes(),
+    };
+    let answers = Answers { encryption: bytes(), root: bytes() };
+    let commit = Commit { answers: answers.clone(), log: vec![bytes(), bytes()], seal: bytes() };
+    let begin = BeginRegistration { kind: "PATIENT".to_owned(), key: bytes(), proof: bytes() };
+    let values = [
+        ("Keys", serde_json::to_value(keys).unwrap()),
+        ("Answers", serde_json::to_value(answers).unwrap()),
+        ("Commit", serde_json::to_value(commit).unwrap()),
+        ("BeginRegistration", serde_json::to_value(begin).unwrap()),
+        ("SignatureDigest", serde_json::to_value(SignatureDigest { signature_digest: bytes() }).unwrap()),
+    ];
+    let contract = contract();
+    for (name, value) in values {
+        let schema = &contract["components"]["schemas"][name];
+        assert_eq!(faults(&contract, schema, &value), Vec::<String>::new(), "{name}");
+        let fields: BTreeSet<&String> = value.as_object().unwrap().keys().collect();
+        assert_eq!(fields, schema["properties"].as_object().unwrap().keys().collect(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_conforms() {
+    let platform = Platform::start();
+    let client = platform.client();
+    for path in
+        ["/v1/versions", "/v1/openapi.json", "/v1/trust", "/v1/issuers", "/v1/crl", "/v1/participant-kinds"]
+    {
+        conforms("GET", path, &client.get(path).await.expect(200));
+    }
+    let trust = client.get("/v1/trust").await.expect(200).body;
+    let fingerprint = life_pki::trust::TrustBundle::from_der(&trust).unwrap().fingerprint().unwrap();
+    assert_eq!(hex::encode(fingerprint), platform.fingerprint);
+    let printed = platform.command(&["fingerprint"], &[]);
+    assert_eq!(String::from_utf8(printed.stdout).unwrap().trim(), platform.fingerprint);
+
+    let mut draft = Draft::new(ParticipantKind::Patient);
+    let begin = "/v1/registrations";
+    speaks("post", begin, &draft.begin_body());
+    conforms("POST", begin, &draft.begin(&client).await.expect(201));
+    conforms("POST", begin, &draft.begin(&client).await.expect(200));
+    conforms("POST", begin, &client.post(begin, &json!({})).await.expect(400));
+    let one = "/v1/registrations/{registration}";
+    conforms("GET", one, &draft.show(&client).await.expect(200));
+    conforms("GET", one, &client.get(&draft.path("")).await.expect(401));
+    let keys = "/v1/registrations/{registration}/keys";
+    speaks("put", keys, &draft.keys_body());
+    let challenges = draft.put_keys(&client, &draft.keys_body()).await.expect(200);
+    conforms("PUT", keys, &challenges);
+    let commit = "/v1/registrations/{registration}/commit";
+    let body = draft.commit_body(&challenges.json());
+    speaks("post", commit, &body);
+    let committed = draft.commit(&client, &body).await.expect(200);
+    conforms("POST", commit, &committed);
+    let agent = draft.into_agent(&platform, &committed.json());
+
+    conforms("GET", "/v1/me", &agent.client.get("/v1/me").await.expect(200));
+    conforms("GET", "/v1/me", &client.get("/v1/me").await.expect(401));
+    conforms("GET", "/v1/me/seals", &agent.client.get("/v1/me/seals").await.expect(200));
+    let user = format!("/v1/users/{}", agent.uid());
+    conforms("GET", "/v1/users/{uid}", &agent.client.get(&user).await.expect(200));
+    conforms("GET", "/v1/users/{uid}/log", &agent.client.get(&format!("{user}/log")).await.expect(200));
+    inbox_conforms(&agent).await;
+}
+
+async fn inbox_conforms(agent: &Agent) {
+    let digest = json!({ "signature_digest": life_platform::encoding::base64(&[7; 32]) });
+    speaks("post", "/v1/receipts", &digest);
+    conforms("POST", "/v1/receipts", &agent.client.post("/v1/receipts", &digest).await.expect(200));
+    let deposit = "/v1/inboxes/{uid}/messages/{message_id}";
+    let envelope = support::content::envelope(b"x", agent.draft.root.public_key());
+    for (id, status) in [("m1", 201), ("m1", 200), ("m2", 201)] {
+        let reply = agent.client.put_octets(&agent.inbox(id), envelope.clone()).await.expect(status);
+        conforms("PUT", deposit, &reply);
+    }
+    conforms("PUT", deposit, &agent.client.put_octets(&agent.inbox("m3"), "plain").await.expect(422));
+    let receipt = format!("{deposit}/receipt");
+    let path = format!("{}/receipt", agent.inbox("m1"));
+    conforms("POST", &receipt, &agent.client.post(&path, &digest).await.expect(200));
+    let page = agent.client.get("/v1/inbox?limit=1").await.expect(200);
+    assert!(page.json()["next"].is_string());
+    conforms("GET", "/v1/inbox", &page);
+    conforms("GET", "/v1/inbox", &agent.client.get("/v1/inbox").await.expect(200));
+    let message = agent.client.get("/v1/inbox/m1").await.expect(200);
+    assert!(message.headers.contains_key("life-receipt"));
+    conforms("GET", "/v1/inbox/{message_id}", &message);
+    conforms("DELETE", "/v1/inbox/{message_id}", &agent.client.delete("/v1/inbox/m1").await.expect(204));
+    conforms("GET", "/v1/inbox/{message_id}", &agent.client.get("/v1/inbox/m1").await.expect(404));
+}
+
+#[test]
+fn the_validator_can_fail() {
+    let contract = contract();
+    let schema = &contract["components"]["schemas"]["RegistrationInfo"];
+    let good = serde_json::json!({
+        "registration": "00112233445566778899aabbccddeeff",
+        "uid": "123e4567-e89b-42d3-a456-426614174000",
+        "state": "OPEN",
+        "expire_time": "2026-01-31T12:00:00Z",
+    });
+    assert_eq!(faults(&contract, schema, &good), Vec::<String>::new());
+    for (field, bad) in [
+        ("registration", serde_json::json!("00")),
+        ("uid", serde_json::json!("123e4567-e89b-12d3-a456-426614174000")),
+        ("state", serde_json::json!("DONE")),
+        ("expire_time", serde_json::json!(7)),
+        ("more", serde_json::json!("field")),
+    ] {
+        let mut value = good.clone();
+        value[field] = bad;
+        assert!(!faults(&contract, schema, &value).is_empty(), "{field}");
+    }
+    let mut value = good;
+    value.as_object_mut().unwrap().remove("uid");
+    assert!(!faults(&contract, schema, &value).is_empty());
+}

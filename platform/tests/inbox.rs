@@ -1,0 +1,341 @@
+//! Inboxes: what is taken, what is refused, quotas, receipts, repetition, constant memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says by panicking what does not hold"
+)]
+
+mod support;
+
+use axum::body::Body;
+use futures_util::StreamExt;
+use life_pki::certificate::Certificate;
+use life_pki::receipt::Receipt;
+use life_platform::encoding::{base64, from_base64};
+use serde_json::json;
+use support::client::{octets, request};
+use support::content::{envelope, stream};
+use support::{Agent, Options, Platform};
+
+const MIB: usize = 1 << 20;
+
+#[tokio::test]
+async fn envelopes_and_streams_arrive_as_they_were() {
+    let platform = Platform::start();
+    let (from, to) = (Agent::register(&platform).await, Agent::register(&platform).await);
+    let key = to.draft.root.public_key();
+    let first = MIB - 56;
+    let mut contents = vec![envelope(b"", key), envelope(&[7; 3 * MIB], key)];
+    // Lengths at every boundary of segments.
+    contents.extend([0, 1, first - 1, first, first + 1, first + MIB - 16, 3 * MIB].map(|n| stream(n, key)));
+    for (index, content) in contents.iter().enumerate() {
+        let reply =
+            from.client.put_octets(&to.inbox(&format!("m{index}")), content.clone()).await.expect(201);
+        assert_eq!(reply.json()["message_id"], format!("m{index}"));
+    }
+    let listed = to.client.get("/v1/inbox").await.expect(200).json();
+    let listed = listed["messages"].as_array().unwrap();
+    assert_eq!(listed.len(), contents.len());
+    for (index, (entry, content)) in listed.iter().zip(&contents).enumerate() {
+        assert_eq!(entry["message_id"], format!("m{index}"));
+        assert_eq!(entry["size"], content.len());
+        assert_eq!(entry["depositor"], from.uid().to_string());
+        let reply = to.client.get(&format!("/v1/inbox/m{index}")).await.expect(200);
+        assert_eq!(reply.body, content);
+        assert_eq!(reply.headers["content-length"], content.len().to_string().as_str());
+        assert!(!reply.headers.contains_key("life-receipt"));
+    }
+    // Nobody but the files and the database holds them: one file each.
+    let blobs = std::fs::read_dir(platform.root().join("serve/data/blobs")).unwrap().count();
+    assert_eq!(blobs, contents.len());
+}
+
+#[tokio::test]
+async fn what_is_not_sealed_is_refused() {
+    let platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    let key = agent.draft.root.public_key();
+    let (good, sealed) = (envelope(b"x", key), stream(2 * MIB, key));
+    let cut = |end: usize| sealed[..end].to_vec();
+    let mut header_changed = sealed.clone();
+    header_changed[8] = 9;
+    let mut trailer_changed = sealed.clone();
+    let last = trailer_changed.len() - 1;
+    trailer_changed[last] = 1;
+    let signed = signed_only(&platform);
+    let refused = [
+        ("nothing", Vec::new()),
+        ("text", b"name: Erika Mustermann".to_vec()),
+        ("a long text", b"0 is how this text begins. ".repeat(100_000)),
+        ("FHIR", br#"{"resourceType":"Bundle"}"#.to_vec()),
+        ("PDF", b"%PDF-1.7\n".to_vec()),
+        ("an envelope cut short", good[..good.len() - 1].to_vec()),
+        ("an envelope with more behind it", [good.clone(), b"and this".to_vec()].concat()),
+        ("a signature without encryption", signed),
+        ("EnvelopedData", openssl_cms(&platform, &agent, &["-aes-256-cbc"])),
+        ("PKCS#1 v1.5", openssl_cms_with(&platform, &agent, &["-aes-256-gcm"], false)),
+        ("a stream's magic", cut(8)),
+        ("a stream's header", cut(200)),
+        ("a stream without its last byte", cut(sealed.len() - 1)),
+        ("a stream without its end", cut(sealed.len() - 4)),
+        ("a stream cut in a segment", cut(sealed.len() - 1000)),
+        ("a stream of an unknown version", header_changed),
+        ("a stream with a trailer that is none", trailer_changed),
+        ("a stream with more behind it", [sealed.clone(), vec![1; 9]].concat()),
+    ];
+    for (what, content) in refused {
+        let reply = agent.client.put_octets(&agent.inbox("m"), content).await;
+        assert_eq!((reply.status.as_u16(), reply.reason().as_str()), (422, "CONTENT_REFUSED"), "{what}");
+    }
+    assert_eq!(agent.client.get("/v1/inbox").await.expect(200).json()["messages"], json!([]));
+    let data = platform.root().join("serve/data");
+    assert_eq!(std::fs::read_dir(data.join("blobs")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(data.join("incoming")).unwrap().count(), 0);
+    // The control: what OpenSSL makes by the rules is taken, DER and BER.
+    for (id, extra) in [("der", &["-aes-256-gcm"][..]), ("ber", &["-aes-256-gcm", "-stream"])] {
+        let content = openssl_cms(&platform, &agent, extra);
+        agent.client.put_octets(&agent.inbox(id), content).await.expect(201);
+    }
+}
+
+fn openssl_cms(platform: &Platform, agent: &Agent, extra: &[&str]) -> Vec<u8> {
+    openssl_cms_with(platform, agent, extra, true)
+}
+
+fn openssl_cms_with(platform: &Platform, agent: &Agent, extra: &[&str], oaep: bool) -> Vec<u8> {
+    let dir = platform.dir.path();
+    let der = dir.join("root.der");
+    std::fs::write(&der, support::agent::slot_der(&agent.certificates, "ROOT")).unwrap();
+    let pem = support::platform::pem(&der, &dir.join("root.pem"));
+    std::fs::write(dir.join("plain"), vec![b'x'; 5000]).unwrap();
+    let mut command = std::process::Command::new("openssl");
+    command.args(["cms", "-encrypt", "-binary", "-outform", "DER", "-in"]).arg(dir.join("plain"));
+    command.args(extra).arg("-recip").arg(pem);
+    if oaep {
+        command.args(["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn signed_only(platform: &Platform) -> Vec<u8> {
+    let (key, cert) = (platform.dir.path().join("k.pem"), platform.dir.path().join("c.pem"));
+    let (key, cert) = (key.to_str().unwrap(), cert.to_str().unwrap());
+    let openssl = |arguments: &[&str]| {
+        let output = std::process::Command::new("openssl").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let subject = ["-subj", "/CN=x", "-keyout", key, "-out", cert];
+    openssl(&[&["req", "-x509", "-newkey", "rsa:2048", "-nodes"][..], &subject].concat());
+    let signer = ["-signer", cert, "-inkey", key, "-in", cert];
+    openssl(&[&["cms", "-sign", "-binary", "-nodetach", "-outform", "DER"][..], &signer].concat())
+}
+
+#[tokio::test]
+async fn a_deposit_can_be_repeated_but_not_replaced() {
+    let platform = Platform::start();
+    let (from, to) = (Agent::register(&platform).await, Agent::register(&platform).await);
+    let content = envelope(b"one", to.draft.root.public_key());
+    let path = to.inbox("m-1_A");
+    let first = from.client.put_octets(&path, content.clone()).await.expect(201);
+    assert_eq!(from.client.put_octets(&path, content.clone()).await.expect(200).body, first.body);
+    let other = envelope(b"two", to.draft.root.public_key());
+    from.client.put_octets(&path, other).await.refused(409, "MESSAGE_CONFLICT");
+    to.client.put_octets(&path, content.clone()).await.refused(409, "MESSAGE_CONFLICT");
+    assert_eq!(to.client.get("/v1/inbox/m-1_A").await.expect(200).body, content);
+
+    // At once, from many connections: one message.
+    let race = to.inbox("race");
+    let puts = (0..8).map(|_| from.client.put_octets(&race, content.clone()));
+    let replies = futures_util::future::join_all(puts).await;
+    let created = replies.iter().filter(|reply| reply.status == 201).count();
+    let repeated = replies.iter().filter(|reply| reply.status == 200).count();
+    assert_eq!((created, repeated), (1, 7));
+    assert_eq!(std::fs::read_dir(platform.root().join("serve/data/blobs")).unwrap().count(), 2);
+
+    // A retry that comes after the owner deleted the message does not bring it back.
+    to.client.delete("/v1/inbox/race").await.expect(204);
+    to.client.delete("/v1/inbox/race").await.expect(204);
+    to.client.get("/v1/inbox/race").await.refused(404, "MESSAGE_UNKNOWN");
+    from.client.put_octets(&race, content).await.expect(200);
+    to.client.get("/v1/inbox/race").await.refused(404, "MESSAGE_UNKNOWN");
+    assert_eq!(std::fs::read_dir(platform.root().join("serve/data/blobs")).unwrap().count(), 1);
+    to.client.delete("/v1/inbox/never").await.refused(404, "MESSAGE_UNKNOWN");
+}
+
+#[tokio::test]
+async fn pages_follow_the_order_of_arrival() {
+    let platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    let content = envelope(b"x", agent.draft.root.public_key());
+    for index in 0..7 {
+        agent.client.put_octets(&agent.inbox(&format!("m{index}")), content.clone()).await.expect(201);
+    }
+    agent.client.delete("/v1/inbox/m3").await.expect(204);
+    let (mut ids, mut path) = (Vec::new(), "/v1/inbox?limit=2".to_owned());
+    loop {
+        let page = agent.client.get(&path).await.expect(200).json();
+        for message in page["messages"].as_array().unwrap() {
+            ids.push(message["message_id"].as_str().unwrap().to_owned());
+        }
+        match page["next"].as_str() {
+            Some(next) => path = format!("/v1/inbox?limit=2&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(ids, ["m0", "m1", "m2", "m4", "m5", "m6"]);
+    for query in ["limit=0", "limit=1001", "limit=x", "after=-1", "after=x", "page=1", "limit"] {
+        agent.client.get(&format!("/v1/inbox?{query}")).await.refused(400, "INVALID_ARGUMENT");
+    }
+}
+
+#[tokio::test]
+async fn addresses_and_types_are_checked() {
+    let platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    let content = envelope(b"x", agent.draft.root.public_key());
+    let stranger = "/v1/inboxes/123e4567-e89b-42d3-a456-426614174000/messages/m";
+    agent.client.put_octets(stranger, content.clone()).await.refused(404, "USER_UNKNOWN");
+    for path in ["/v1/inboxes/me/messages/m", "/v1/inboxes/123E4567-E89B-42D3-A456-426614174000/messages/m"] {
+        agent.client.put_octets(path, content.clone()).await.refused(400, "INVALID_ARGUMENT");
+    }
+    for id in ["..%2F..%2Fca", "a.b", "%00", &"x".repeat(65), "%C3%A9"] {
+        agent.client.put_octets(&agent.inbox(id), content.clone()).await.refused(400, "INVALID_ARGUMENT");
+        agent.client.get(&format!("/v1/inbox/{id}")).await.refused(400, "INVALID_ARGUMENT");
+    }
+    let untyped = request("PUT", &agent.inbox("m"), content);
+    agent.client.send(untyped).await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    agent.client.get("/v1/users/me").await.refused(400, "INVALID_ARGUMENT");
+}
+
+#[tokio::test]
+async fn quotas_hold_while_content_arrives() {
+    let platform = Platform::start_with(&Options {
+        config: "[limits]\nmessage_bytes = 3_000_000\ninbox_bytes = 5_000_000\ninbox_messages = 4\n",
+        ..Options::default()
+    });
+    let (agent, other) = (Agent::register(&platform).await, Agent::register(&platform).await);
+    let key = agent.draft.root.public_key();
+    let large = stream(4_000_000, key);
+    agent.client.put_octets(&agent.inbox("m"), large.clone()).await.refused(413, "TOO_LARGE");
+    // Without a length announced, as well.
+    let pieces =
+        large.chunks(100_000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>();
+    let unannounced = Body::from_stream(futures_util::stream::iter(pieces));
+    let reply = agent.client.send(octets("PUT", &agent.inbox("m"), unannounced)).await;
+    reply.refused(413, "TOO_LARGE");
+
+    let two = stream(2_000_000, key);
+    agent.client.put_octets(&agent.inbox("m1"), two.clone()).await.expect(201);
+    // Two at once of which only one has room.
+    let at_once = ["m2", "m3"].map(|id| other.client.put_octets(&agent.inbox(id).leak()[..], two.clone()));
+    let replies = futures_util::future::join_all(at_once).await;
+    let stored = replies.iter().filter(|reply| reply.status == 201).count();
+    let full = replies.iter().filter(|reply| reply.reason() == "INBOX_FULL").count();
+    assert!(stored <= 1 && stored + full == 2, "{replies:?}");
+    // Another inbox has its own room, and deleting makes room.
+    other.client.put_octets(&other.inbox("m1"), two.clone()).await.expect(201);
+    for message in agent.client.get("/v1/inbox").await.expect(200).json()["messages"].as_array().unwrap() {
+        let id = message["message_id"].as_str().unwrap();
+        agent.client.delete(&format!("/v1/inbox/{id}")).await.expect(204);
+    }
+    let small = envelope(b"x", key);
+    for id in ["n1", "n2", "n3", "n4"] {
+        agent.client.put_octets(&agent.inbox(id), small.clone()).await.expect(201);
+    }
+    agent.client.put_octets(&agent.inbox("n5"), small.clone()).await.refused(507, "INBOX_FULL");
+    agent.client.put_octets(&agent.inbox("n4"), small).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_and_nothing_is_half_written() {
+    let platform = Platform::start_with(&Options {
+        config: "[limits]\nfree_bytes = 1_000_000_000_000_000\n",
+        ..Options::default()
+    });
+    let agent = Agent::register(&platform).await;
+    let content = stream(MIB, agent.draft.root.public_key());
+    let reply = agent.client.put_octets(&agent.inbox("m"), content).await.refused(507, "STORAGE_FULL");
+    assert!(reply.headers.contains_key("retry-after"));
+    let data = platform.root().join("serve/data");
+    assert_eq!(std::fs::read_dir(data.join("blobs")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(data.join("incoming")).unwrap().count(), 0);
+    // Everything else goes on.
+    agent.client.get("/v1/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn receipts_verify_and_stay_with_their_message() {
+    let platform = Platform::start();
+    let (from, to) = (Agent::register(&platform).await, Agent::register(&platform).await);
+    let root = std::fs::read(platform.root().join("public/server-root.der")).unwrap();
+    let root = Certificate::from_der(&root).unwrap();
+    let digest = [9; 32];
+    let body = json!({ "signature_digest": base64(&digest) });
+    let check = |text: &str| {
+        let der = from_base64(text).unwrap();
+        let receipt = Receipt::verify(&der, &root).unwrap();
+        assert_eq!(receipt.signature_digest, digest);
+        assert!(receipt.time.unix().abs_diff(life_platform::clock::Clock::system().now().unix()) < 60);
+    };
+    let reply = from.client.post("/v1/receipts", &body).await.expect(200).json();
+    check(reply["receipt"].as_str().unwrap());
+
+    let content = envelope(b"x", to.draft.root.public_key());
+    from.client.put_octets(&to.inbox("m"), content).await.expect(201);
+    let path = format!("{}/receipt", to.inbox("m"));
+    let kept = from.client.post(&path, &body).await.expect(200);
+    check(kept.json()["receipt"].as_str().unwrap());
+    assert_eq!(from.client.post(&path, &body).await.expect(200).body, kept.body);
+    let other = json!({ "signature_digest": base64(&[8; 32]) });
+    from.client.post(&path, &other).await.refused(409, "MESSAGE_CONFLICT");
+    // Only whoever deposited it may ask, not even the owner.
+    to.client.post(&path, &body).await.refused(404, "MESSAGE_UNKNOWN");
+    let fetched = to.client.get("/v1/inbox/m").await.expect(200);
+    assert_eq!(fetched.headers["life-receipt"], kept.json()["receipt"].as_str().unwrap());
+
+    for bad in [json!({}), json!({"signature_digest": base64(&[9; 31])}), json!({"signature_digest": 9})] {
+        from.client.post("/v1/receipts", &bad).await.refused(400, "INVALID_ARGUMENT");
+    }
+}
+
+#[tokio::test]
+async fn memory_is_constant_at_any_size() {
+    let mut platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    let size = if std::env::var_os("LIFE_SOAK").is_some() { 4096 } else { 192 };
+    let small = stream(MIB, agent.draft.root.public_key());
+    agent.client.put_octets(&agent.inbox("small"), small).await.expect(201);
+    agent.client.get("/v1/inbox/small").await.expect(200);
+    let before = peak(platform.serve().child.id());
+
+    // A stream of this size is the same header and segments over and over: their lengths are what is checked.
+    let part = stream(2 * MIB - 56 - 16, agent.draft.root.public_key());
+    let (head, tail) = (part[..part.len() - 4].to_vec(), vec![0; 4]);
+    let segment = head[head.len() - MIB..].to_vec();
+    let pieces = futures_util::stream::iter(0..size + 2).map(move |index| {
+        Ok::<_, std::io::Error>(match index {
+            0 => head.clone(),
+            _ if index == size + 1 => tail.clone(),
+            _ => segment.clone(),
+        })
+    });
+    let upload = octets("PUT", &agent.inbox("large"), Body::from_stream(pieces));
+    agent.client.send(upload).await.expect(201);
+    let listed = agent.client.get("/v1/inbox").await.expect(200).json();
+    assert!(listed["messages"][1]["size"].as_u64().unwrap() > (size as u64) << 20);
+    let reply = agent.client.get("/v1/inbox/large").await.expect(200);
+    assert_eq!(reply.body.len() as u64, listed["messages"][1]["size"].as_u64().unwrap());
+    let after = peak(platform.serve().child.id());
+    assert!(after - before < 32 << 10, "grew from {before} to {after} KiB");
+}
+
+/// The peak of a process's resident memory in KiB.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
