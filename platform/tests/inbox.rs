@@ -268,6 +268,40 @@ async fn a_full_disk_is_said_and_nothing_is_half_written() {
 }
 
 #[tokio::test]
+async fn a_disk_that_runs_full_loses_nothing() {
+    let mut platform =
+        Platform::start_with(&Options { config: "[limits]\nfree_bytes = 0\n", ..Options::default() });
+    platform.kill_serve();
+    if platform.start_serve_on_small_disk("12m").is_none() {
+        // No right to mount here; the other test covers the reserve that comes before this.
+        return;
+    }
+    let agent = Agent::register(&platform).await;
+    let content = stream(MIB, agent.draft.root.public_key());
+    let mut stored = Vec::new();
+    let full = loop {
+        let id = format!("m{}", stored.len());
+        let reply = agent.client.put_octets(&agent.inbox(&id), content.clone()).await;
+        if reply.status != 201 {
+            break reply;
+        }
+        stored.push(id);
+        assert!(stored.len() < 12);
+    };
+    full.refused(507, "STORAGE_FULL");
+    assert!(stored.len() > 5, "{stored:?}");
+    for id in &stored {
+        let reply = agent.client.get(&format!("/v1/inbox/{id}")).await.expect(200);
+        assert_eq!(reply.body, content);
+    }
+    // What the refused one had taken is free again, and so is what is deleted.
+    let small = envelope(b"x", agent.draft.root.public_key());
+    agent.client.put_octets(&agent.inbox("small"), small).await.expect(201);
+    agent.client.delete(&format!("/v1/inbox/{}", stored[0])).await.expect(204);
+    agent.client.put_octets(&agent.inbox("again"), content).await.expect(201);
+}
+
+#[tokio::test]
 async fn receipts_verify_and_stay_with_their_message() {
     let platform = Platform::start();
     let (from, to) = (Agent::register(&platform).await, Agent::register(&platform).await);

@@ -88,28 +88,44 @@ async fn bodies_and_heads_have_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_clients_are_dropped() {
     let platform = Platform::start_with(&Options {
-        config: "[timeouts]\nhandshake = 1\nheader = 1\nbody = 1\nidle = 1\n",
+        config: "[timeouts]\nhandshake = 2\nheader = 2\nbody = 2\nidle = 2\n",
         ..Options::default()
     });
     let agent = Agent::register(&platform).await;
     let started = Instant::now();
-    // Never says hello.
+    tokio::join!(
+        never_says_hello(&platform),
+        trickles_a_head(&platform),
+        stops_in_a_body(&platform, &agent),
+        reads_nothing(&agent)
+    );
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    // Nothing is left of any of them.
+    let incoming = platform.root().join("serve/data/incoming");
+    assert_eq!(std::fs::read_dir(incoming).unwrap().count(), 0);
+    agent.client.get("/v1/me").await.expect(200);
+}
+
+async fn never_says_hello(platform: &Platform) {
     let mut silent = tokio::net::TcpStream::connect(platform.address).await.unwrap();
     assert_eq!(silent.read(&mut [0; 16]).await.unwrap_or(0), 0);
-    // A head that trickles.
+}
+
+async fn trickles_a_head(platform: &Platform) {
     let mut loris = platform.client().tls().await.unwrap();
-    let mut closed = false;
-    for byte in b"GET /v1/versions HTTP/1.1\r\nx: ".iter().cycle().take(100) {
+    for byte in b"GET /v1/versions HTTP/1.1\r\nx: ".iter().cycle().take(300) {
         let written = loris.write_all(&[*byte]).await.is_ok() && loris.flush().await.is_ok();
         let mut answer = [0; 64];
         let read = tokio::time::timeout(Duration::from_millis(100), loris.read(&mut answer)).await;
         if !written || matches!(read, Ok(Ok(0) | Err(_))) {
-            closed = true;
-            break;
+            return;
         }
     }
-    assert!(closed && started.elapsed() < Duration::from_secs(9), "{:?}", started.elapsed());
-    // A JSON body and a message that stop in the middle.
+    panic!("a head may trickle for ever");
+}
+
+/// A JSON body and a message whose rest never comes.
+async fn stops_in_a_body(platform: &Platform, agent: &Agent) {
     let stalled = || {
         let first = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![0x30])]);
         Body::from_stream(first.chain(futures_util::stream::pending()))
@@ -118,20 +134,19 @@ async fn slow_clients_are_dropped() {
     begin.headers_mut().insert("content-type", "application/json".parse().unwrap());
     platform.client().send(begin).await.refused(408, "TIMEOUT");
     agent.client.send(octets("PUT", &agent.inbox("m"), stalled())).await.refused(408, "TIMEOUT");
-    // A client that asks for much and reads nothing.
+}
+
+/// A client that asks for much and reads it only when it is too late.
+async fn reads_nothing(agent: &Agent) {
     let content = stream(64 << 20, agent.draft.root.public_key());
     agent.client.put_octets(&agent.inbox("big"), content).await.expect(201);
     let mut deaf = agent.client.tls().await.unwrap();
     deaf.write_all(b"GET /v1/inbox/big HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     deaf.flush().await.unwrap();
-    tokio::time::sleep(Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
     let mut all = Vec::new();
     let read = deaf.read_to_end(&mut all).await;
     assert!(read.is_err() || all.len() < 64 << 20, "the whole answer waited for a deaf client");
-    // Nothing is left of any of them.
-    let incoming = platform.root().join("serve/data/incoming");
-    assert_eq!(std::fs::read_dir(incoming).unwrap().count(), 0);
-    agent.client.get("/v1/me").await.expect(200);
 }
 
 #[tokio::test]
@@ -147,7 +162,8 @@ async fn connections_and_registrations_are_capped() {
     }
     assert!(client.tls().await.is_err());
     drop(open);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until(async || client.tls().await.is_ok()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     for status in [201, 201, 429] {
         let reply = Draft::new(ParticipantKind::Patient).begin(&client).await.expect(status);
         assert!(status != 429 || reply.headers.contains_key("retry-after"));
@@ -171,7 +187,8 @@ async fn sigterm_lets_running_requests_finish() {
     let upload = octets("PUT", &agent.inbox("m"), body);
     let client = agent.client.clone();
     let running = tokio::spawn(async move { client.send(upload).await });
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let incoming = platform.root().join("serve/data/incoming");
+    until(async || std::fs::read_dir(&incoming).unwrap().count() == 1).await;
     let started = Instant::now();
     let serve = std::thread::scope(|scope| scope.spawn(|| platform.serve().terminate()).join().unwrap());
     let reply = running.await.unwrap().expect(201);
@@ -184,6 +201,17 @@ async fn sigterm_lets_running_requests_finish() {
     platform.start_serve();
     let listed = agent.client.at(platform.address).get("/v1/inbox").await.expect(200).json();
     assert_eq!(listed["messages"][0]["size"], length);
+}
+
+/// Waits for something that comes to be true, at most 20 seconds.
+async fn until(condition: impl AsyncFn() -> bool) {
+    for _ in 0..400 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it did not come to be true");
 }
 
 #[tokio::test]

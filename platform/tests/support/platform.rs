@@ -72,9 +72,32 @@ impl Platform {
 
     pub fn start_serve(&mut self) {
         let (daemon, line) = Daemon::start(&["serve", "--dir", self.root().to_str().unwrap()]);
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+        self.ready(daemon, &line);
+    }
+
+    fn ready(&mut self, daemon: Daemon, line: &str) {
+        let ready: serde_json::Value = serde_json::from_str(line).unwrap();
         self.address = ready["listening"].as_str().unwrap().parse().unwrap();
         self.serve = Some(daemon);
+    }
+
+    /// Starts `serve` with its data on a small memory disk of its own; nothing where the system does not allow that.
+    pub fn start_serve_on_small_disk(&mut self, size: &str) -> Option<()> {
+        let script = r#"set -e; cp -a "$1/serve/data" "$1/data-copy"
+            mount -t tmpfs -o size="$2",mode=700 none "$1/serve/data"
+            cp -a "$1/data-copy/." "$1/serve/data/"; exec "$0" serve --dir "$1""#;
+        let root = self.root();
+        let unshare = ["--mount", "--map-root-user"];
+        let allowed =
+            Command::new("unshare").args(unshare).args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+        if !allowed.is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        command.args(unshare).args(["sh", "-c", script, BINARY]).arg(&root).arg(size);
+        let (daemon, line) = Daemon::spawn(command);
+        self.ready(daemon, &line);
+        Some(())
     }
 
     /// SIGKILL, in the middle of whatever it does.
@@ -134,13 +157,14 @@ pub struct Daemon {
 
 impl Daemon {
     fn start(arguments: &[&str]) -> (Self, String) {
-        let mut child = Command::new(BINARY)
-            .args(arguments)
-            .env("LIFE_LOG", "debug")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(BINARY);
+        command.args(arguments);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> (Self, String) {
+        command.env("LIFE_LOG", "debug").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(String::new()));
         let (mut stderr, sink) = (child.stderr.take().unwrap(), Arc::clone(&log));
         let reader = std::thread::spawn(move || {
