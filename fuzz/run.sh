@@ -17,6 +17,7 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
     exit 0
 fi
 
+# shellcheck disable=SC2046 # target names have no blanks
 [ $# -gt 0 ] || set -- $(cargo +nightly fuzz list --fuzz-dir .)
 cargo +nightly fuzz build --fuzz-dir .
 count=0

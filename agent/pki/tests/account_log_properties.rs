@@ -100,8 +100,18 @@ fn mutate(log: &mut Vec<Vec<u8>>, foreign: &[Vec<u8>], mutation: Mutation) {
     }
 }
 
+/// 64 cases in everyday tests; as many as `PROPTEST_CASES` says where that is set.
+fn configuration() -> ProptestConfig {
+    let everyday = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        everyday
+    } else {
+        ProptestConfig { cases: 64, ..everyday }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(configuration())]
 
     #[test]
     fn random_histories_verify_and_extend(steps in prop::collection::vec(step(), 0..24)) {

@@ -71,8 +71,18 @@ fn they_verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     Signature::try_from(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok())
 }
 
+/// 24 cases in everyday tests; as many as `PROPTEST_CASES` says where that is set.
+fn configuration() -> ProptestConfig {
+    let everyday = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        everyday
+    } else {
+        ProptestConfig { cases: 24, ..everyday }
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(configuration())]
 
     #[test]
     fn signatures_verify_both_ways(which in 0..3usize, message: Vec<u8>, seed: u64) {
