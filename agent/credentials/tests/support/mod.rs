@@ -2,10 +2,14 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
+use life_credentials::{ExportSlot, WORKING_SLOTS, export};
+use life_envelope::root_seal::RootKeySeal;
+use life_pki::account_log::{Change, CredentialId, CredentialKeys, Entry, EntryBody};
 use life_pki::certificate::Certificate;
 use life_pki::key::KeyAlgorithm;
 use life_pki::profile::SlotProfile;
-use life_pki::{KeySlot, PrivateKey, PublicKey, Timestamp, Uid};
+use life_pki::{CredentialKind, KeySlot, ParticipantKind, PrivateKey, PublicKey, Timestamp, Uid};
+use life_sys::secret::{Key256, SecretBytes};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm, date_time_ymd,
@@ -119,5 +123,78 @@ impl Keys {
             Self::P256 => PrivateKey::generate_p256().unwrap(),
             Self::Rsa2048 => PrivateKey::generate_rsa(2048).unwrap(),
         }
+    }
+}
+
+/// An account whose keys and log a test makes itself.
+pub struct Account {
+    pub uid: Uid,
+    pub id: CredentialId,
+    pub keys: [PrivateKey; 3],
+    pub certificates: [Certificate; 3],
+    pub root: PrivateKey,
+    pub history_key: Key256,
+    pub log: Vec<Vec<u8>>,
+}
+
+impl Account {
+    pub fn new(ca: &Authority, uid: Uid, keys: Keys) -> Self {
+        let own = WORKING_SLOTS.map(|_| keys.generate());
+        let certificates = std::array::from_fn(|i| ca.issue(uid, WORKING_SLOTS[i], own[i].public_key()));
+        let mut account = Self {
+            uid,
+            id: CredentialId([7; 16]),
+            keys: own,
+            certificates,
+            root: PrivateKey::generate_p256().unwrap(),
+            history_key: Key256::take(&mut [9; 32]),
+            log: Vec::new(),
+        };
+        let genesis = EntryBody::genesis(uid, ParticipantKind::Patient, account.credential_keys(), now());
+        account.append(genesis);
+        account.append_change(Change::NewRoot { generation: 1, spki_hash: account.root.public_key().hash() });
+        account
+    }
+
+    fn credential_keys(&self) -> CredentialKeys {
+        let [authentication, signature, encryption] =
+            [0, 1, 2].map(|i: usize| self.keys[i].public_key().hash());
+        let kind = CredentialKind::SoftwareCertificate;
+        CredentialKeys { id: self.id, kind, authentication, signature, encryption }
+    }
+
+    fn append(&mut self, body: EntryBody) {
+        let signature = self.keys[1].sign(&body.signing_input().unwrap()).unwrap();
+        let entry = Entry::assemble(body, self.keys[1].public_key(), signature, None).unwrap();
+        self.log.push(entry.to_der().to_vec());
+    }
+
+    pub fn append_change(&mut self, change: Change) {
+        let last = Entry::from_der(self.log.last().unwrap()).unwrap();
+        self.append(EntryBody::after(&last, now(), change));
+    }
+
+    pub fn file(&self, ca: &Authority, passphrase: &str) -> Vec<u8> {
+        let slots: Vec<_> = (0..3)
+            .map(|i| ExportSlot {
+                slot: WORKING_SLOTS[i],
+                key: &self.keys[i],
+                certificate: &self.certificates[i],
+            })
+            .collect();
+        export(&slots, &[ca.der()], &SecretBytes::new(passphrase.as_bytes().to_vec())).unwrap()
+    }
+
+    /// A good seal, after `change` had its way with what goes in.
+    pub fn seal(&self, change: impl FnOnce(&mut RootKeySeal)) -> Vec<u8> {
+        let mut seal = RootKeySeal {
+            uid: self.uid,
+            credential_id: self.id.0,
+            generation: 1,
+            root_key: SecretBytes::new(self.root.to_pkcs8().expose().to_vec()),
+            history_key: Key256::from_slice(self.history_key.expose()).unwrap(),
+        };
+        change(&mut seal);
+        seal.seal(self.keys[2].public_key()).unwrap()
     }
 }
