@@ -13,7 +13,7 @@ use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, SecretSource, VaultError};
 
 use crate::inbox::Inbox;
-use crate::keep::Keep;
+use crate::keep::{Epoch, Keep};
 use crate::operations::{perform, perform_slow};
 use crate::outbox::Outbox;
 use crate::secret_source::Source;
@@ -38,6 +38,20 @@ pub enum ServeError {
     /// The broker went in the middle of a frame.
     #[error("the broker went in the middle of a frame")]
     Truncated,
+}
+
+/// A frame that was read.
+struct Task {
+    id: u64,
+    since: Instant,
+    request: Result<Read, VaultError>,
+}
+
+/// A request, its descriptors, and the moment it was read.
+struct Read {
+    request: Request,
+    descriptors: Vec<OwnedFd>,
+    epoch: Epoch,
 }
 
 struct Server {
@@ -95,30 +109,43 @@ impl Server {
     /// Takes turns at the socket: whoever has read a request answers it while another reads on.
     fn work_quickly(&self) {
         loop {
-            let next = self.inbox.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let received = match next {
-                Ok(Some(received)) => received,
+            match self.read() {
+                Ok(Some(Task { id, since, request: Ok(request) })) => self.take(id, since, request),
+                Ok(Some(Task { id, request: Err(error), .. })) => {
+                    tracing::warn!(%error, "a frame held no request");
+                    self.outbox.send(id, &Response::Error(error));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     break;
-                }
-            };
-            let since = Instant::now();
-            match received.request {
-                Ok((request, descriptors)) => self.take(received.id, since, request, descriptors),
-                Err(error) => {
-                    tracing::warn!(%error, "a frame held no request");
-                    self.outbox.send(received.id, &Response::Error(error));
                 }
             }
         }
         self.shut_down();
     }
 
+    /// Reads one request, and does what must be done in the order of reading: a request that was read before a lock
+    /// or a cancellation must not get past it.
+    fn read(&self) -> Result<Option<Task>, ServeError> {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(received) = inbox.next()? else { return Ok(None) };
+        let epoch = self.keep.epoch();
+        let request = received.request.and_then(|(request, descriptors)| {
+            let waits = !descriptors.is_empty();
+            if waits {
+                self.waiter.reserve(received.id)?;
+            }
+            Ok(Read { request, descriptors, epoch })
+        });
+        Ok(Some(Task { id: received.id, since: Instant::now(), request }))
+    }
+
     /// Answers a request at once, or passes it to those who take longer.
-    fn take(&self, id: u64, since: Instant, request: Request, descriptors: Vec<OwnedFd>) {
+    fn take(&self, id: u64, since: Instant, read: Read) {
+        let Read { request, descriptors, epoch } = read;
         let kind = request.kind();
+        let awaits = !descriptors.is_empty();
         let passed_on = match request {
             Request::CancelSecret { request } => {
                 if self.waiter.withdraw(request) {
@@ -143,8 +170,7 @@ impl Server {
             Request::OpenSoftwareCertificate { pkcs12, secret, now, expected } => (self.keep.session_room())
                 .and_then(|()| Timestamp::from_unix(now).map_err(|_| VaultError::Malformed))
                 .and_then(|now| {
-                    let since_lock = self.keep.epoch();
-                    let certificate = PendingCertificate { pkcs12, now, expected, since: since_lock };
+                    let certificate = PendingCertificate { pkcs12, now, expected, since: epoch };
                     self.open(id, since, certificate, secret, descriptors)
                 }),
             request => {
@@ -155,7 +181,10 @@ impl Server {
             }
         };
         if let Err(error) = passed_on {
-            self.answer(id, since, kind, None, Response::Error(error));
+            // Whoever gave up an announced wait has answered it.
+            if !awaits || self.waiter.withdraw(id) {
+                self.answer(id, since, kind, None, Response::Error(error));
+            }
         }
     }
 
@@ -182,7 +211,8 @@ impl Server {
             _ => return Err(VaultError::Malformed),
         };
         let deadline = since + Duration::from_secs(seconds.min(MAX_SECRET_SECONDS).into());
-        self.waiter.add(Wait { id, since, deadline, source, certificate })
+        self.waiter.add(Wait { id, since, deadline, source, certificate });
+        Ok(())
     }
 
     fn slowly(&self, id: u64, since: Instant, work: SlowWork) -> Result<(), VaultError> {

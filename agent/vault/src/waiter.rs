@@ -54,18 +54,20 @@ impl Waiter {
         Ok(Self { shared: Mutex::default(), wake })
     }
 
-    /// Begins to wait.
-    pub(crate) fn add(&self, wait: Wait) -> Result<(), VaultError> {
+    /// Announces a wait. It is done while the request is being read, so that whatever is read after it (a
+    /// cancellation, a lock) finds it.
+    pub(crate) fn reserve(&self, id: u64) -> Result<(), VaultError> {
         let mut shared = self.shared();
         if shared.open.len() >= MAX_WAITS {
             return Err(VaultError::Busy);
         }
-        if !shared.open.insert(wait.id) {
-            return Err(VaultError::Malformed);
-        }
-        shared.incoming.push(wait);
+        if shared.open.insert(id) { Ok(()) } else { Err(VaultError::Malformed) }
+    }
+
+    /// Begins a wait that was announced. One that was given up meanwhile is dropped by the thread.
+    pub(crate) fn add(&self, wait: Wait) {
+        self.shared().incoming.push(wait);
         self.wake();
-        Ok(())
     }
 
     /// Gives a wait up; says whether there was one, which the caller then answers.

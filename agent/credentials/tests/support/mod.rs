@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
-use life_credentials::{ExportSlot, WORKING_SLOTS, export};
+use life_credentials::WORKING_SLOTS;
 use life_envelope::root_seal::RootKeySeal;
 use life_pki::account_log::{Change, CredentialId, CredentialKeys, Entry, EntryBody};
 use life_pki::certificate::Certificate;
@@ -10,6 +10,7 @@ use life_pki::key::KeyAlgorithm;
 use life_pki::profile::SlotProfile;
 use life_pki::{CredentialKind, KeySlot, ParticipantKind, PrivateKey, PublicKey, Timestamp, Uid};
 use life_sys::secret::{Key256, SecretBytes};
+use p12_keystore::{KeyStore, KeyStoreEntry, PrivateKeyChain};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm, date_time_ymd,
@@ -174,15 +175,17 @@ impl Account {
         self.append(EntryBody::after(&last, now(), change));
     }
 
+    /// The software certificate, with few iterations so that tests need not wait.
     pub fn file(&self, ca: &Authority, passphrase: &str) -> Vec<u8> {
-        let slots: Vec<_> = (0..3)
-            .map(|i| ExportSlot {
-                slot: WORKING_SLOTS[i],
-                key: &self.keys[i],
-                certificate: &self.certificates[i],
-            })
-            .collect();
-        export(&slots, &[ca.der()], &SecretBytes::new(passphrase.as_bytes().to_vec())).unwrap()
+        let mut store = KeyStore::new();
+        for i in 0..3 {
+            let certificates = [self.certificates[i].der(), &ca.der()]
+                .map(|der| p12_keystore::Certificate::from_der(der).unwrap());
+            let key = p12_keystore::PrivateKey::from_der(self.keys[i].to_pkcs8().expose()).unwrap();
+            let chain = PrivateKeyChain::new(vec![i as u8], key, certificates);
+            store.add_entry(WORKING_SLOTS[i].name(), KeyStoreEntry::PrivateKeyChain(chain));
+        }
+        store.writer(passphrase).encryption_iterations(1000).mac_iterations(1000).write().unwrap()
     }
 
     /// A good seal, after `change` had its way with what goes in.
