@@ -96,8 +96,10 @@ fn without_a_current_seal_it_is_missing() {
 
 #[test]
 fn only_a_live_credential_opens_anything() {
-    let scene = scene();
+    let mut scene = scene();
     let seal = scene.account.seal(|_| {});
+    scene.account.revoke_by_another();
+    assert_eq!(scene.error(std::slice::from_ref(&seal)), RootError::NotLive);
     let refuse = |account: &Account| {
         let state = verify(&account.log).unwrap();
         RootCredential::open(&scene.opened, &state, std::slice::from_ref(&seal)).err().unwrap()

@@ -180,7 +180,7 @@ fn the_log_tells_what_was_done_and_no_secret() {
     let path = dir.path().join("log");
     let ca = Authority::new();
     let alice = Account::new(&ca, uid(ALICE), Keys::P256);
-    let mut vault = Vault::start_logging(fs::File::create(&path).unwrap().into());
+    let mut vault = Vault::start_logging("debug", fs::File::create(&path).unwrap().into());
     let session = vault.unlock(&alice, &ca);
     vault.call(&Request::SignTls { session, input: tls_input() });
     vault.call(&open_request(&alice.file(&ca, PASSPHRASE), "a-wrong-but-private-passphrase"));

@@ -4,7 +4,7 @@
 
 use life_credentials::WORKING_SLOTS;
 use life_envelope::root_seal::RootKeySeal;
-use life_pki::account_log::{Change, CredentialId, CredentialKeys, Entry, EntryBody};
+use life_pki::account_log::{Change, CredentialId, CredentialKeys, Entry, EntryBody, Possession};
 use life_pki::certificate::Certificate;
 use life_pki::key::KeyAlgorithm;
 use life_pki::profile::SlotProfile;
@@ -116,6 +116,7 @@ fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
 pub enum Keys {
     P256,
     Rsa2048,
+    Rsa3072,
 }
 
 impl Keys {
@@ -123,6 +124,7 @@ impl Keys {
         match self {
             Self::P256 => PrivateKey::generate_p256().unwrap(),
             Self::Rsa2048 => PrivateKey::generate_rsa(2048).unwrap(),
+            Self::Rsa3072 => PrivateKey::generate_rsa(3072).unwrap(),
         }
     }
 }
@@ -170,6 +172,31 @@ impl Account {
         self.log.push(entry.to_der().to_vec());
     }
 
+    /// Adds another credential of this user to the log, which then revokes the first.
+    pub fn revoke_by_another(&mut self) {
+        let other = PrivateKey::generate_p256().unwrap();
+        let fresh = || PrivateKey::generate_p256().unwrap().public_key().hash();
+        let keys = CredentialKeys {
+            id: CredentialId([8; 16]),
+            kind: CredentialKind::SoftwareCertificate,
+            authentication: fresh(),
+            signature: other.public_key().hash(),
+            encryption: fresh(),
+        };
+        let last = Entry::from_der(self.log.last().unwrap()).unwrap();
+        let body = EntryBody::after(&last, now(), Change::AddCredential(keys));
+        let possession = Possession {
+            key: other.public_key().clone(),
+            signature: other.sign(&body.possession_input().unwrap()).unwrap(),
+        };
+        let signature = self.keys[1].sign(&body.signing_input().unwrap()).unwrap();
+        let added = Entry::assemble(body, self.keys[1].public_key(), signature, Some(possession)).unwrap();
+        let body = EntryBody::after(&added, now(), Change::RevokeCredential(self.id));
+        let signature = other.sign(&body.signing_input().unwrap()).unwrap();
+        let revoked = Entry::assemble(body, other.public_key(), signature, None).unwrap();
+        self.log.extend([added.to_der().to_vec(), revoked.to_der().to_vec()]);
+    }
+
     pub fn append_change(&mut self, change: Change) {
         let last = Entry::from_der(self.log.last().unwrap()).unwrap();
         self.append(EntryBody::after(&last, now(), change));
@@ -178,12 +205,13 @@ impl Account {
     /// The software certificate, with few iterations so that tests need not wait.
     pub fn file(&self, ca: &Authority, passphrase: &str) -> Vec<u8> {
         let mut store = KeyStore::new();
-        for i in 0..3 {
-            let certificates = [self.certificates[i].der(), &ca.der()]
-                .map(|der| p12_keystore::Certificate::from_der(der).unwrap());
-            let key = p12_keystore::PrivateKey::from_der(self.keys[i].to_pkcs8().expose()).unwrap();
-            let chain = PrivateKeyChain::new(vec![i as u8], key, certificates);
-            store.add_entry(WORKING_SLOTS[i].name(), KeyStoreEntry::PrivateKeyChain(chain));
+        for ((slot, key), own) in WORKING_SLOTS.iter().zip(&self.keys).zip(&self.certificates) {
+            let certificates =
+                [own.der(), &ca.der()].map(|der| p12_keystore::Certificate::from_der(der).unwrap());
+            let key_id = key.public_key().hash();
+            let key = p12_keystore::PrivateKey::from_der(key.to_pkcs8().expose()).unwrap();
+            let chain = PrivateKeyChain::new(key_id.0.as_slice(), key, certificates);
+            store.add_entry(slot.name(), KeyStoreEntry::PrivateKeyChain(chain));
         }
         store.writer(passphrase).encryption_iterations(1000).mac_iterations(1000).write().unwrap()
     }

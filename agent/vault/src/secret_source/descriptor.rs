@@ -6,27 +6,22 @@ use life_sys::secret::SecretBytes;
 use life_vault_protocol::VaultError;
 use life_vault_protocol::request::MAX_SECRET;
 use rustix::io::Errno;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 use super::Interest;
 
 /// A secret of which a part may have come.
 pub(crate) struct Reading {
     fd: OwnedFd,
-    /// One byte more than a secret and its newline, to notice a longer one.
-    buffer: [u8; MAX_SECRET + 2],
+    /// One byte more than a secret and its newline, to notice a longer one. On the heap, so that moving this value
+    /// leaves no copy behind.
+    buffer: Zeroizing<Vec<u8>>,
     have: usize,
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        self.buffer.zeroize();
-    }
 }
 
 impl Reading {
     pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, buffer: [0; MAX_SECRET + 2], have: 0 }
+        Self { fd, buffer: Zeroizing::new(vec![0; MAX_SECRET + 2]), have: 0 }
     }
 
     pub(super) fn interest(&self) -> (BorrowedFd<'_>, Interest) {

@@ -36,16 +36,16 @@ pub struct Vault {
 
 impl Vault {
     pub fn start() -> Self {
-        Self::start_logging(Stdio::null())
+        Self::start_logging("debug", Stdio::null())
     }
 
-    pub fn start_logging(log: Stdio) -> Self {
+    pub fn start_logging(filter: &str, log: Stdio) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_life-vault"))
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(log)
-            .env("LIFE_LOG", "debug")
+            .env("LIFE_LOG", filter)
             .spawn()
             .unwrap();
         // No test waits longer than this for anything.
