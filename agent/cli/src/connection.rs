@@ -17,7 +17,7 @@ use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use crate::error::Error;
+use crate::error::{Error, innermost};
 
 /// The longest path of a Unix socket: `sun_path` without its closing zero.
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -166,14 +166,6 @@ fn plain(error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => "the socket is another user's".into(),
         _ => error.to_string(),
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

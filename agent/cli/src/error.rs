@@ -2,6 +2,7 @@
 //! happened, why, and what to do.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -41,6 +42,9 @@ pub enum Error {
     /// An input cannot be opened.
     #[error("cannot open {}: {source}", .path.display())]
     NoInput { path: PathBuf, source: io::Error },
+    /// The agent went away while it worked.
+    #[error("the agent went away while it worked: {0}; nothing was left half written")]
+    Lost(String),
     /// No agent answers.
     #[error("no agent answers at {}: {why}", .socket.display())]
     NotRunning { socket: PathBuf, why: String },
@@ -106,7 +110,7 @@ impl Error {
             Self::CannotCreate { .. } | Self::Exists(_) => Exit::CannotCreate,
             Self::Config(_) => Exit::Config,
             Self::Data { .. } => Exit::Data,
-            Self::Dev(_) | Self::NotRunning { .. } => Exit::Unavailable,
+            Self::Dev(_) | Self::Lost(_) | Self::NotRunning { .. } => Exit::Unavailable,
             Self::Interrupted => Exit::Interrupted,
             Self::NoInput { .. } => Exit::NoInput,
             Self::Software(_) => Exit::Software,
@@ -126,7 +130,7 @@ impl Error {
             Self::Exists(_) => "OUTPUT_EXISTS",
             Self::Interrupted => "INTERRUPTED",
             Self::NoInput { .. } => "INPUT_MISSING",
-            Self::NotRunning { .. } => "AGENT_UNAVAILABLE",
+            Self::Lost(_) | Self::NotRunning { .. } => "AGENT_UNAVAILABLE",
             Self::Read { .. } => "READ_FAILED",
             Self::Software(_) => "INTERNAL",
             Self::Usage(_) => "USAGE",
@@ -142,6 +146,7 @@ impl Error {
                 "start one with: life-agentd (or point LIFE_AGENT_SOCKET or --socket at the one that runs)"
                     .into(),
             ),
+            Self::Lost(_) => Some("see what it logged, start it again, and unlock".into()),
             Self::Usage(_) => Some("more in: life help".into()),
             _ => None,
         }
@@ -189,6 +194,10 @@ impl Refusal {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let info = status.get_details_error_info();
+        // What the agent says has no source; what breaks the connection has.
+        if let (None, Some(source)) = (&info, status.source()) {
+            return Self::Lost(innermost(source));
+        }
         let (reason, metadata) = match info {
             Some(info) => (info.reason, info.metadata.into_iter().collect()),
             None => (code_name(status.code()).to_owned(), BTreeMap::new()),
@@ -199,6 +208,15 @@ impl From<Status> for Error {
         };
         Self::Agent(Box::new(Refusal { code: status.code(), reason, message, metadata }))
     }
+}
+
+/// What an error comes from in the end.
+pub fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }
 
 /// The canonical name of a gRPC code, for a status without a reason.

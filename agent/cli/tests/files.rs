@@ -184,6 +184,20 @@ fn an_interrupted_command_leaves_nothing() {
 }
 
 #[test]
+fn an_agent_that_vanishes_leaves_nothing() {
+    let (agent, folder) = (Agent::start(), Folder::new());
+    let file = folder.write("file", &vec![7; 8 * MIB]);
+    let mut command = agent.life();
+    command.args(["encrypt", "--json", "--stream", "--to", UID, "--document-id", "stall"]).arg(&file);
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    agent.vanish();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), &error(&output)["reason"]), (69, &"AGENT_UNAVAILABLE".into()));
+    assert_eq!(folder.names(), ["file"]);
+}
+
+#[test]
 fn pipes_and_devices_are_written_directly() {
     let (agent, folder) = (Agent::start(), Folder::new());
     let file = folder.write("file", b"through the pipe");

@@ -142,18 +142,11 @@ impl Input {
 
 /// Reads until a chunk is full or the input ends.
 fn read_chunk(file: &mut File, name: &str) -> Result<Bytes, Error> {
-    let mut chunk = BytesMut::zeroed(CHUNK_LIMIT);
-    let mut filled = 0;
-    while let Some(free) = chunk.get_mut(filled..).filter(|free| !free.is_empty()) {
-        match file.read(free) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(Error::Read { name: name.to_owned(), source }),
-        }
+    let mut chunk = Vec::with_capacity(CHUNK_LIMIT);
+    match file.take(CHUNK_LIMIT as u64).read_to_end(&mut chunk) {
+        Ok(_) => Ok(chunk.into()),
+        Err(source) => Err(Error::Read { name: name.to_owned(), source }),
     }
-    chunk.truncate(filled);
-    Ok(chunk.freeze())
 }
 
 /// The path of an optional file argument: standard input where none is given.

@@ -17,7 +17,7 @@ use super::{Folder, life};
 /// An agent that keeps nothing secret.
 pub struct Agent {
     folder: Folder,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 impl Agent {
@@ -32,7 +32,12 @@ impl Agent {
             .max_encoding_message_size(life_proto::MESSAGE_LIMIT);
         let server = tonic::transport::Server::builder().add_service(service);
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
-        Self { folder, _runtime: runtime }
+        Self { folder, runtime }
+    }
+
+    /// Goes away at once, whatever runs.
+    pub fn vanish(self) {
+        self.runtime.shutdown_background();
     }
 
     /// The program, with this agent.
