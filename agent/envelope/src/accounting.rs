@@ -146,7 +146,7 @@ impl Accounting {
     ///
     /// `owner` tells which user a key or certificate name belongs to according to a verified account log. It maps newer
     /// generations of a listed user's root credential, and the certificate names other software uses; it may know
-    /// nothing. Keys listed by name need it not.
+    /// nothing. Where it knows, it counts more than what sender and sharers say of a key.
     #[must_use]
     pub fn account(
         &self,
@@ -157,8 +157,7 @@ impl Accounting {
             .iter()
             .map(|info| {
                 let id = info.id().clone();
-                let listed = id.spki_hash().and_then(|hash| self.keys.get(&hash).copied());
-                let uid = listed.or_else(|| owner(&id));
+                let uid = owner(&id).or_else(|| self.keys.get(&id.spki_hash()?).copied());
                 let standing =
                     uid.and_then(|uid| self.users.get(&uid).copied()).unwrap_or(Standing::Unaccounted);
                 AccountedRecipient { id, uid, standing }
@@ -261,6 +260,9 @@ mod tests {
         let accounted = accounting.account(&recipients(&[77, 78]), &log);
         assert_eq!(accounted[0].standing, Standing::Listed);
         assert_eq!(accounted[1].standing, Standing::Unaccounted);
+        // A key of user 9, whom the sender did not list, under the name of user 1.
+        let log = |_: &RecipientId| Some(uid(9));
+        assert_eq!(accounting.account(&recipients(&[1]), &log)[0].standing, Standing::Unaccounted);
         assert_eq!(unaccounted(&accounted), (BTreeSet::new(), 1));
     }
 }

@@ -108,6 +108,9 @@ pub enum SignatureFault {
     /// The signature value does not verify.
     #[error("the signature value does not verify")]
     Invalid,
+    /// A document or message that is the manifest of a sealed stream: it belongs into the stream's trailer.
+    #[error("the content is the manifest of a sealed stream")]
+    Manifest,
     /// A mandatory signed attribute is missing.
     #[error("the signed attribute {0} is missing")]
     MissingAttribute(Attribute),

@@ -7,6 +7,7 @@ use life_pki::{PublicKey, SpkiHash, Uid};
 
 use crate::attributes::AttributeSet;
 use crate::certificate::CertificateFields;
+use crate::stream::Manifest;
 use crate::{
     DocumentContext, Error, Purpose, RecipientId, SignatureAlgorithm, SignatureFault, SignedAttributes,
 };
@@ -64,9 +65,14 @@ impl<'a> SignedData<'a> {
     /// documentContext. Everything else is opaque bytes that merely look like it, and unsigned (FORMATS §4): `None`.
     ///
     /// # Errors
-    /// As [`SignedData::parse`], for a message that has a documentContext and breaks another rule.
+    /// As [`SignedData::parse`], for a message that has a documentContext and breaks another rule; [`Error::Signature`]
+    /// also for a stream's manifest ([`crate::stream::Manifest::is_one`]).
     pub fn detect(content: &'a [u8]) -> Result<Option<Self>, Error> {
-        codec::detect(content)
+        let detected = codec::detect(content)?;
+        if detected.as_ref().and_then(Self::content).is_some_and(Manifest::is_one) {
+            return Err(SignatureFault::Manifest.into());
+        }
+        Ok(detected)
     }
 
     /// The enclosed content; unverified.

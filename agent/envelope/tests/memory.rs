@@ -33,7 +33,7 @@ fn memory_is_bounded() {
     let own = OwnKey::from_certificate(&user.certificate).unwrap();
     let open = |bytes: &[u8]| {
         let envelope = Envelope::parse(bytes).unwrap();
-        let key = recipient::unwrap(envelope.find(&[own.clone()]).unwrap(), &user.key).unwrap();
+        let key = recipient::unwrap(envelope.find(std::slice::from_ref(&own)).unwrap(), &user.key).unwrap();
         envelope.open(&key).unwrap()
     };
 

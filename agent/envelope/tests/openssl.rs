@@ -239,7 +239,8 @@ fn openssl_signatures_outside_the_suite_are_refused() {
     let (rsa, p256, other) = (ca.rsa(Use::Sign), ca.p256(Use::Sign), ca.p256(Use::Sign));
     files.write("plain", b"content");
     let short = ["-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:20"];
-    let cases: [(&[&User], &[&str], &[&str], SignatureFault); 5] = [
+    type Case<'a> = (&'a [&'a User], &'a [&'a str], &'a [&'a str], SignatureFault);
+    let cases: [Case<'_>; 5] = [
         (&[&rsa], &[], &[], SignatureFault::Algorithm),
         (&[&rsa], &short, &[], SignatureFault::Algorithm),
         (&[&p256], &[], &["-md", "sha384"], SignatureFault::Algorithm),

@@ -84,6 +84,15 @@ impl Manifest {
         Ok(Self { commitment, digests, length })
     }
 
+    /// Whether a content is a manifest, and so must be neither signed nor read as a document or message.
+    ///
+    /// Manifests are signed with the same purposes as documents. Were one signed or read as a document, someone who has a
+    /// user sign 100 bytes of his choice could make the user's signature that of a stream, and the reverse.
+    #[must_use]
+    pub fn is_one(content: &[u8]) -> bool {
+        Self::from_der(content).is_ok()
+    }
+
     /// Compares a signed manifest with what was really read.
     ///
     /// # Errors
