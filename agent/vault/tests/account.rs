@@ -1,5 +1,5 @@
 //! A whole registration with the real vault, and what must not come out of it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

@@ -1,5 +1,4 @@
 //! A broker that breaks the protocol: whatever it sends, the vault answers, refuses or ends; it never hangs.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

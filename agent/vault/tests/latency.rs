@@ -1,5 +1,4 @@
 //! How long a request takes through the real vault. Run it with `--release --ignored --nocapture`.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

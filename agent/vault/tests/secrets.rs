@@ -1,5 +1,5 @@
 //! Passphrases from descriptors and prompts: they come, they don't, and nothing waits for them.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Sessions of the real vault: what they sign and unwrap, and what they refuse to a hostile broker.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 
