@@ -1,6 +1,8 @@
 //! Logs: to standard error, which a service manager keeps. Never a secret, a user id, a name of a document or
 //! content: users appear as the number of their unlocking.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
@@ -26,7 +28,9 @@ const QUIET: &[&str] = &[
 ///
 /// A bad level was refused with the configuration; here it falls back to `info`.
 pub fn start(log: &Log) {
+    let colours = std::io::stderr().is_terminal();
     let text = tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(std::io::stderr);
+    let text = text.with_ansi(colours);
     // A second start, as in tests, changes nothing.
     let _ = match log.format {
         LogFormat::Json => tracing::subscriber::set_global_default(text.json().finish()),
