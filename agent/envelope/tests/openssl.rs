@@ -15,7 +15,7 @@ fn openssl(arguments: &[&str]) {
 }
 
 const OAEP: [&str; 4] = ["-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_md:sha256"];
-const ECDH: [&str; 4] = ["-keyopt", "ecdh_kdf_md:sha256", "-aes256-wrap", "-binary"];
+const ECDH: [&str; 2] = ["-keyopt", "ecdh_kdf_md:sha256"];
 const PSS: [&str; 4] = ["-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest"];
 
 fn open(bytes: &[u8], user: &User) -> Result<Vec<u8>, Error> {
