@@ -14,6 +14,7 @@ pub mod error;
 pub mod frame;
 pub mod fuzz_entry;
 pub mod request;
+mod request_codec;
 pub mod response;
 pub mod table;
 

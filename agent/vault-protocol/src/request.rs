@@ -3,7 +3,7 @@
 use life_pki::{KeySlot, ParticipantKind, Uid};
 use life_sys::secret::SecretBytes;
 
-use crate::codec::{DecodeError, Reader, Sink};
+use crate::codec::DecodeError;
 
 /// The largest PKCS#12 file, in bytes.
 pub const MAX_PKCS12: usize = 256 * 1024;
@@ -52,14 +52,14 @@ pub enum WorkingKeyAlgorithm {
 }
 
 impl WorkingKeyAlgorithm {
-    fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Rsa3072 => 1,
             Self::P256 => 2,
         }
     }
 
-    fn from_number(number: u8) -> Result<Self, DecodeError> {
+    pub(crate) fn from_number(number: u8) -> Result<Self, DecodeError> {
         match number {
             1 => Ok(Self::Rsa3072),
             2 => Ok(Self::P256),
@@ -235,7 +235,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => stringify!($kind),)* }
             }
 
-            fn from_number(number: u8) -> Result<Self, DecodeError> {
+            pub(crate) fn from_number(number: u8) -> Result<Self, DecodeError> {
                 match number { $($number => Ok(Self::$kind),)* _ => Err(DecodeError) }
             }
         }
@@ -305,161 +305,5 @@ impl Request {
             Self::OpenSoftwareCertificate { secret, .. } => secret.descriptors(),
             _ => 0,
         }
-    }
-
-    pub(crate) fn encode(&self, out: &mut impl Sink) {
-        out.u8(self.kind().number());
-        match self {
-            Self::AnswerChallenge { pending, slot, envelope } => {
-                out.u64(pending.0);
-                out.u8(slot.number());
-                out.bytes(envelope);
-            }
-            Self::CancelSecret { request } => out.u64(*request),
-            Self::CommitAccount { pending, time } => {
-                out.u64(pending.0);
-                out.i64(*time);
-            }
-            Self::DiscardAccount { pending } => out.u64(pending.0),
-            Self::ExportSoftwareCertificate { pending, certificates, issuers, passphrase } => {
-                out.u64(pending.0);
-                out.list(certificates);
-                out.list(issuers);
-                // EXPOSE: into an encode buffer that is wiped when dropped.
-                out.bytes(passphrase.expose());
-            }
-            Self::GenerateAccount { uid, kind, algorithm } => {
-                out.raw(uid.as_bytes());
-                out.u8(kind.number());
-                out.u8(algorithm.number());
-            }
-            Self::Lock { session } => out.u64(session.0),
-            Self::LockAll | Self::Status => {}
-            Self::Mac { session, data } => {
-                out.u64(session.0);
-                out.bytes(data);
-            }
-            Self::OpenRoot { session, log, seals } => {
-                out.u64(session.0);
-                out.list(log);
-                out.list(seals);
-            }
-            Self::OpenSoftwareCertificate { pkcs12, secret, now, expected } => {
-                out.bytes(pkcs12);
-                encode_source(secret, out);
-                out.i64(*now);
-                out.u8(u8::from(expected.is_some()));
-                expected.iter().for_each(|uid| out.raw(uid.as_bytes()));
-            }
-            Self::SignAttributes { session, attributes: data }
-            | Self::SignTls { session, input: data }
-            | Self::UnwrapContentKey { session, recipient_info: data } => {
-                out.u64(session.0);
-                out.bytes(data);
-            }
-        }
-    }
-
-    /// Reads a request from the body of a frame.
-    ///
-    /// # Errors
-    /// [`DecodeError`] for anything but exactly one well-formed request.
-    pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
-        let mut input = Reader::new(body);
-        let request = match RequestKind::from_number(input.u8()?)? {
-            RequestKind::Status => Self::Status,
-            RequestKind::GenerateAccount => Self::GenerateAccount {
-                uid: uid(&mut input)?,
-                kind: ParticipantKind::from_number(input.u8()?).ok_or(DecodeError)?,
-                algorithm: WorkingKeyAlgorithm::from_number(input.u8()?)?,
-            },
-            RequestKind::AnswerChallenge => Self::AnswerChallenge {
-                pending: PendingId(input.u64()?),
-                slot: KeySlot::from_number(input.u8()?).ok_or(DecodeError)?,
-                envelope: input.bytes(MAX_ENVELOPE)?.to_vec(),
-            },
-            RequestKind::CommitAccount => {
-                Self::CommitAccount { pending: PendingId(input.u64()?), time: input.i64()? }
-            }
-            RequestKind::ExportSoftwareCertificate => Self::ExportSoftwareCertificate {
-                pending: PendingId(input.u64()?),
-                certificates: input.list(MAX_CERTIFICATES, MAX_CERTIFICATE)?,
-                issuers: input.list(MAX_CERTIFICATES, MAX_CERTIFICATE)?,
-                passphrase: SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()),
-            },
-            RequestKind::DiscardAccount => Self::DiscardAccount { pending: PendingId(input.u64()?) },
-            RequestKind::OpenSoftwareCertificate => Self::OpenSoftwareCertificate {
-                pkcs12: input.bytes(MAX_PKCS12)?.to_vec(),
-                secret: decode_source(&mut input)?,
-                now: input.i64()?,
-                expected: match input.u8()? {
-                    0 => None,
-                    1 => Some(uid(&mut input)?),
-                    _ => return Err(DecodeError),
-                },
-            },
-            RequestKind::OpenRoot => Self::OpenRoot {
-                session: SessionId(input.u64()?),
-                log: input.list(MAX_LOG_ENTRIES, MAX_LOG_ENTRY)?,
-                seals: input.list(MAX_SEALS, MAX_ENVELOPE)?,
-            },
-            RequestKind::SignAttributes => Self::SignAttributes {
-                session: SessionId(input.u64()?),
-                attributes: input.bytes(MAX_ATTRIBUTES)?.to_vec(),
-            },
-            RequestKind::SignTls => Self::SignTls {
-                session: SessionId(input.u64()?),
-                input: input.bytes(MAX_TLS_INPUT)?.to_vec(),
-            },
-            RequestKind::UnwrapContentKey => Self::UnwrapContentKey {
-                session: SessionId(input.u64()?),
-                recipient_info: input.bytes(MAX_RECIPIENT_INFO)?.to_vec(),
-            },
-            RequestKind::Mac => {
-                Self::Mac { session: SessionId(input.u64()?), data: input.bytes(MAX_MAC_DATA)?.to_vec() }
-            }
-            RequestKind::CancelSecret => Self::CancelSecret { request: input.u64()? },
-            RequestKind::Lock => Self::Lock { session: SessionId(input.u64()?) },
-            RequestKind::LockAll => Self::LockAll,
-        };
-        input.finish()?;
-        Ok(request)
-    }
-}
-
-fn uid(input: &mut Reader<'_>) -> Result<Uid, DecodeError> {
-    Uid::from_bytes(input.array()?).map_err(|_| DecodeError)
-}
-
-fn encode_source(source: &SecretSource, out: &mut impl Sink) {
-    match source {
-        SecretSource::Inline(secret) => {
-            out.u8(1);
-            // EXPOSE: into an encode buffer that is wiped when dropped.
-            out.bytes(secret.expose());
-        }
-        SecretSource::Descriptor { timeout_seconds } => {
-            out.u8(2);
-            out.u16(*timeout_seconds);
-        }
-        SecretSource::Prompt(prompt) => {
-            out.u8(3);
-            out.bytes(prompt.description.as_bytes());
-            out.bytes(prompt.label.as_bytes());
-            out.u16(prompt.timeout_seconds);
-        }
-    }
-}
-
-fn decode_source(input: &mut Reader<'_>) -> Result<SecretSource, DecodeError> {
-    match input.u8()? {
-        1 => Ok(SecretSource::Inline(SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()))),
-        2 => Ok(SecretSource::Descriptor { timeout_seconds: input.u16()? }),
-        3 => Ok(SecretSource::Prompt(Prompt {
-            description: input.text(MAX_PROMPT_TEXT)?,
-            label: input.text(MAX_PROMPT_TEXT)?,
-            timeout_seconds: input.u16()?,
-        })),
-        _ => Err(DecodeError),
     }
 }
