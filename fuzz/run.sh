@@ -24,7 +24,8 @@ count=0
 for target in "$@"; do
     crate=${target%%__*}
     folder=$(echo "$crate" | tr _ -)
-    seeds=../agent/$folder/testkit/corpus/${target#*__}
+    case $folder in platform) home=../platform ;; *) home=../agent/$folder ;; esac
+    seeds=$home/testkit/corpus/${target#*__}
     mkdir -p "corpus/$target"
     echo "fuzz: $target for $seconds s"
     cargo +nightly fuzz run --fuzz-dir . "$target" "corpus/$target" "$seeds" -- \

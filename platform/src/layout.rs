@@ -134,6 +134,18 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     sync_parent(path)
 }
 
+/// Replaces a file durably: at every moment there is the old one or the new one.
+///
+/// # Errors
+/// [`Error::Io`]; the old file stays.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let beside = path.with_extension("new");
+    let _ = fs::remove_file(&beside);
+    write_new(&beside, bytes)?;
+    fs::rename(&beside, path).map_err(io("cannot replace a file of the platform"))?;
+    sync_parent(path)
+}
+
 /// Makes a file's name durable by syncing the folder it lies in.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ pub mod commands;
 pub mod config;
 pub mod encoding;
 pub mod error;
+pub mod fuzz_entry;
 pub mod http;
 pub mod layout;
 pub mod output;

@@ -290,6 +290,30 @@ async fn processes_keep_to_their_folders_and_out_of_each_others_way() {
 }
 
 #[tokio::test]
+async fn the_tls_certificate_can_be_renewed() {
+    let mut platform = Platform::start();
+    let file = platform.root().join("serve/tls.der");
+    let before = std::fs::read(&file).unwrap();
+    let renewed = platform.command(&["renew"], &["--name", "localhost", "platform.example"]);
+    assert!(renewed.status.success(), "{}", String::from_utf8_lossy(&renewed.stderr));
+    assert_ne!(std::fs::read(&file).unwrap(), before);
+    let bad = platform.command(&["renew"], &["--name", "not a name"]);
+    assert_eq!(bad.status.code(), Some(78), "{}", String::from_utf8_lossy(&bad.stderr));
+    platform.kill_serve();
+    platform.start_serve();
+    platform.client().get("/v1/versions").await.expect(200);
+    let to =
+        ["--resolve", &format!("platform.example:{}:127.0.0.1", platform.address.port())].map(str::to_owned);
+    let curl = Command::new("curl")
+        .args(["-sS", "--cacert", platform.server_root_pem().to_str().unwrap()])
+        .args(to)
+        .arg(format!("https://platform.example:{}/v1/versions", platform.address.port()))
+        .output()
+        .unwrap();
+    assert!(curl.status.success(), "{}", String::from_utf8_lossy(&curl.stderr));
+}
+
+#[tokio::test]
 async fn configuration_is_checked() {
     let platform = Platform::start();
     let good = platform.command(&["serve"], &["--check-config"]);

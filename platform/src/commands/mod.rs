@@ -4,6 +4,7 @@ mod ca;
 mod fingerprint;
 mod init;
 mod registrar;
+mod renew;
 mod revoke;
 mod serve;
 
@@ -38,6 +39,8 @@ enum Command {
     /// Decides about registrations that wait for approval.
     #[command(subcommand)]
     Registrar(registrar::Command),
+    /// Issues the TLS certificate anew, for other names or another 825 days.
+    Renew(renew::Options),
     /// Revokes a working credential at once.
     Revoke(revoke::Options),
     /// Serves the REST interface over TLS 1.3.
@@ -75,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Ca(options) => ca::run(&options),
         Command::Fingerprint(options) => fingerprint::run(&options),
         Command::Registrar(command) => registrar::run(&command),
+        Command::Renew(options) => renew::run(&options),
         Command::Revoke(options) => revoke::run(&options),
         Command::Serve(options) => serve::run(&options),
     };

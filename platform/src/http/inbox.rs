@@ -99,13 +99,19 @@ pub(super) async fn remove(
     .await
 }
 
-struct Page {
+/// Which messages of an inbox are asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
     limit: u32,
     after: i64,
 }
 
 impl Page {
-    fn parse(query: &str) -> Result<Self, Problem> {
+    /// Reads a query string.
+    ///
+    /// # Errors
+    /// [`Reason::InvalidArgument`].
+    pub fn parse(query: &str) -> Result<Self, Problem> {
         let mut page = Self { limit: DEFAULT_PAGE, after: 0 };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let bad = || Problem::new(Reason::InvalidArgument, "the query takes limit (1 to 1000) and after");

@@ -150,14 +150,20 @@ fn proof(headers: &HeaderMap) -> Result<(i64, Vec<u8>), Problem> {
     let value = headers
         .get(PROOF_HEADER)
         .ok_or_else(|| Problem::new(Reason::ProofRequired, format!("send the header {PROOF_HEADER}")))?;
-    let parsed = value.to_str().ok().and_then(|text| {
-        let (seconds, signature) = text.split_once('.')?;
-        // One spelling only: what was signed is what is compared.
-        let number: i64 = seconds.parse().ok()?;
-        (number.to_string() == seconds).then_some((number, from_base64(signature)?))
-    });
-    parsed
+    value
+        .to_str()
+        .ok()
+        .and_then(parse_proof)
         .ok_or_else(|| Problem::new(Reason::ProofInvalid, "the header is <unix seconds>.<base64 signature>"))
+}
+
+/// Reads the value of [`PROOF_HEADER`]: seconds in their one spelling (what was signed is what is compared), and a
+/// signature.
+#[must_use]
+pub fn parse_proof(text: &str) -> Option<(i64, Vec<u8>)> {
+    let (seconds, signature) = text.split_once('.')?;
+    let number: i64 = seconds.parse().ok()?;
+    (number.to_string() == seconds).then_some((number, from_base64(signature)?))
 }
 
 /// Refuses times that are too far from the platform's.

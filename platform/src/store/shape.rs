@@ -3,7 +3,6 @@
 //! The platform cannot know what is inside. It can know that there is an envelope with recipients around it, that a
 //! stream consists of segments of the right lengths, and that it ends in a trailer (FORMATS §3, §5).
 
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use life_envelope::limits::{MAX_ENVELOPE, MAX_SIGNATURE};
@@ -108,7 +107,7 @@ impl Screen {
     ///
     /// # Errors
     /// [`ShapeError`].
-    pub fn finish(self, file: &File) -> Result<(), ShapeError> {
+    pub fn finish(self, file: &impl FileExt) -> Result<(), ShapeError> {
         match self.kind {
             _ if self.length == 0 => Err(ShapeError::Empty),
             None => Err(ShapeError::Neither),
@@ -137,7 +136,7 @@ fn begins(start: &[u8]) -> Result<Option<Kind>, ShapeError> {
 }
 
 /// Checks the lengths of segments and trailer, and that a trailer is a SignedData message.
-fn stream_end(file: &File, header: u64, length: u64) -> Result<(), ShapeError> {
+fn stream_end(file: &impl FileExt, header: u64, length: u64) -> Result<(), ShapeError> {
     let trailer_end = length.checked_sub(TRAILER_LENGTH).ok_or(ShapeError::Truncated)?;
     let announced: [u8; 4] =
         read(file, trailer_end, TRAILER_LENGTH)?.try_into().map_err(|_| ShapeError::Trailer)?;
@@ -164,7 +163,7 @@ fn segments_fit(body: u64) -> bool {
     if body < CIPHERTEXT_SEGMENT as u64 { body >= EMPTY } else { last == 0 || last > TAG as u64 }
 }
 
-fn read(file: &File, offset: u64, length: u64) -> Result<Vec<u8>, ShapeError> {
+fn read(file: &impl FileExt, offset: u64, length: u64) -> Result<Vec<u8>, ShapeError> {
     let mut bytes = vec![0; usize::try_from(length).map_err(|_| ShapeError::Truncated)?];
     file.read_exact_at(&mut bytes, offset)?;
     Ok(bytes)

@@ -1,0 +1,72 @@
+//! Bodies of the fuzz targets: one for each parser of bytes from outside. None may panic on any input.
+
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use life_pki::Uid;
+
+use crate::authority::evidence::Keys;
+use crate::authority::protocol::{self, Request, Response};
+use crate::http::dto::{BeginRegistration, Commit, SignatureDigest};
+use crate::http::inbox::Page;
+use crate::http::level::parse_proof;
+use crate::store::shape::Screen;
+
+/// A deposit, in pieces of different sizes: both have to lead to the same verdict.
+pub fn deposit(bytes: &[u8]) {
+    let verdict = |size: usize| {
+        let mut screen = Screen::default();
+        bytes.chunks(size).all(|piece| screen.push(piece).is_ok()) && screen.finish(&Memory(bytes)).is_ok()
+    };
+    assert!(verdict(7) == verdict(64 << 10));
+}
+
+/// A frame as the CA gets it, with its evidence.
+pub fn ca_request(bytes: &[u8]) {
+    if let Ok(Some(Request::Issue { uid, evidence })) = protocol::read(&mut { bytes })
+        && let Ok(uid) = uid.parse()
+    {
+        let _ = evidence.check(uid);
+    }
+}
+
+/// A frame as `serve` gets it.
+pub fn ca_response(bytes: &[u8]) {
+    let _ = protocol::read::<Response>(&mut { bytes });
+}
+
+/// The JSON bodies of requests.
+pub fn request_body(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<BeginRegistration>(bytes);
+    let _ = serde_json::from_slice::<Commit>(bytes);
+    let _ = serde_json::from_slice::<SignatureDigest>(bytes);
+    if let Ok(keys) = serde_json::from_slice::<Keys>(bytes) {
+        let _ = keys.check(Uid::from_random([0; 16]));
+    }
+}
+
+/// The text of a request beside its body: the proof header and the query of an inbox.
+pub fn request_text(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        let _ = parse_proof(text);
+        let _ = Page::parse(text);
+    }
+}
+
+/// Bytes that read like a file.
+struct Memory<'a>(&'a [u8]);
+
+impl FileExt for Memory<'_> {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let rest = usize::try_from(offset).ok().and_then(|offset| self.0.get(offset..)).unwrap_or_default();
+        let length = rest.len().min(buffer.len());
+        for (to, from) in buffer.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        Ok(length)
+    }
+
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
