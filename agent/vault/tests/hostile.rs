@@ -4,11 +4,13 @@ mod support;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
-use std::os::fd::AsFd;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use life_sys::descriptors::send_with_fds;
+use life_sys::descriptors::{recv_with_fds, send_with_fds};
 use life_vault_protocol::*;
 use support::people::*;
 use support::*;
@@ -26,6 +28,50 @@ fn the_end_of_the_socket_is_the_end_of_the_process() {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains("NoNewPrivs:\t1"));
     assert!(vault.close().success());
+}
+
+/// Plays a broker that is killed while somebody else still holds its end of the socket: run by the next test.
+#[test]
+#[ignore = "the parent of a vault, for another test"]
+fn broker_to_be_killed() {
+    let to_test = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    let vault = Vault::start();
+    send_with_fds(&to_test, b"x", &[vault.socket.as_fd()]).unwrap();
+    std::thread::sleep(Duration::from_secs(60));
+}
+
+#[test]
+fn the_broker_dies_and_the_vault_with_it() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut broker = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "broker_to_be_killed"])
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut fds = Vec::new();
+    recv_with_fds(&ours, &mut [0; 1], &mut fds).unwrap();
+    let mut vault = UnixStream::from(fds.pop().unwrap());
+    vault.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // It lives; its socket stays open here; and the kernel ends it all the same.
+    vault.write_all(encode_request(1, &Request::Status).unwrap().expose()).unwrap();
+    assert!(vault.read(&mut [0; 64]).unwrap() > 0);
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+    assert_eq!(vault.read(&mut [0; 64]).unwrap(), 0);
+}
+
+#[test]
+fn a_vault_of_somebody_elses_socket_does_not_start() {
+    // The pair was made by this process, but the shell is the parent.
+    let (_ours, theirs) = UnixStream::pair().unwrap();
+    let status = Command::new("sh")
+        .args(["-c", "\"$0\"; exit $?", env!("CARGO_BIN_EXE_life-vault")])
+        .stdin(OwnedFd::from(theirs))
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(64));
 }
 
 #[test]
