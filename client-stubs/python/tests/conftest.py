@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -29,11 +31,64 @@ def _folder() -> pathlib.Path:
 BINARIES = _folder()
 
 
+class Platform:
+    """A platform of a test's own, whose operator does as the test likes."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        made = json.loads(self.run("init", "--json", "--listen", "127.0.0.1:0"))
+        self.fingerprint = made["ca_fingerprint"]
+        config = folder / "platform.toml"
+        config.write_text(re.sub(r"inbox_messages = \d+", "inbox_messages = 1", config.read_text()))
+        self.processes = []
+        self.spawn("ca")
+        self.origin = "https://" + json.loads(self.spawn("serve", "--listen", "127.0.0.1:0"))["listening"]
+
+    @property
+    def config(self) -> str:
+        """What binds an agent to it."""
+        return f'[platform]\norigin = "{self.origin}"\nca_fingerprint = "{self.fingerprint}"\n'
+
+    def command(self, verb: str, *arguments: str) -> list:
+        words = verb.split()
+        return [BINARIES / "life-platform", *words, "--dir", self.folder, *arguments]
+
+    def run(self, verb: str, *arguments: str) -> str:
+        done = subprocess.run(self.command(verb, *arguments), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def spawn(self, verb: str, *arguments: str) -> str:
+        """Starts a part; gives the line with which it says that it is ready."""
+        log = open(self.folder.parent / f"{verb}.log", "wb")
+        command = self.command(verb, *arguments)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.processes.append(process)
+        return process.stdout.readline()
+
+    def edit(self, sql: str, *values) -> None:
+        """Changes what the platform stores."""
+        (database,) = self.folder.rglob("platform.db")
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection, connection:
+            assert connection.execute(sql, values).rowcount > 0
+
+    def read(self, sql: str, *values) -> list:
+        (database,) = self.folder.rglob("platform.db")
+        with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.terminate()
+            process.wait(timeout=30)
+            process.stdout.close()
+
+
 class Dev:
     """A development set-up."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        life = [BINARIES / "life", "dev", "up", "--detach", "--dir", folder]
+    def __init__(self, folder: pathlib.Path, users: str = "patient,institution,professional") -> None:
+        life = [BINARIES / "life", "dev", "up", "--detach", "--dir", folder, "--users", users]
         started = subprocess.run(life, capture_output=True, text=True, timeout=180)
         assert started.returncode == 0, started.stderr
         self.summary = json.loads(started.stdout)
@@ -59,6 +114,21 @@ def dev(tmp_path_factory):
     dev = Dev(tmp_path_factory.mktemp("dev"))
     yield dev
     dev.down()
+
+
+@pytest.fixture(scope="session")
+def other_dev(tmp_path_factory):
+    """A set-up of somebody else."""
+    dev = Dev(tmp_path_factory.mktemp("other"), "patient")
+    yield dev
+    dev.down()
+
+
+@pytest.fixture
+def platform(tmp_path):
+    platform = Platform(tmp_path / "platform")
+    yield platform
+    platform.stop()
 
 
 @pytest.fixture

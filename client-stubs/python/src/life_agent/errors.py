@@ -451,5 +451,7 @@ def from_rpc(error: grpc.RpcError) -> LifeError:
                 return error_class(info.reason)(message, reason=info.reason, metadata=metadata, code=code)
     if code is grpc.StatusCode.UNAVAILABLE:
         return AgentUnavailable(f"no agent answers: {message}; start one with life-agentd", code=code)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded("the call took longer than its deadline allowed: give it more time", code=code)
     name = code.name if code is not None else "UNKNOWN"
     return error_class(name)(message, reason=name, code=code)
