@@ -5,6 +5,10 @@
 //! their request and come in any order. A request whose secret comes through descriptors brings them by
 //! `SCM_RIGHTS` on the first bytes of its frame ([`SecretSource::descriptors`] says how many).
 //!
+//! The vault writes an answer before it reads on, so the broker must go on reading while it writes. A request takes
+//! effect when it is answered; only this order is kept: what was read before a LockAll or CancelSecret does not get
+//! past it.
+//!
 //! Each side treats the other as hostile: lengths are capped before anything is allocated, and a body with a
 //! trailing byte, an unknown number or an over-long field is refused as a whole. The crate is pure: it does no I/O,
 //! so that the broker can use it with an asynchronous socket and the vault with a plain one.

@@ -155,10 +155,11 @@ impl Server {
                 Ok(())
             }
             Request::LockAll => {
-                for waiting in self.waiter.withdraw_all() {
+                let waiting = self.waiter.withdraw_all();
+                self.keep.lock_all();
+                for waiting in waiting {
                     self.answer(waiting, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
                 }
-                self.keep.lock_all();
                 self.answer(id, since, kind, None, Response::Done);
                 Ok(())
             }
