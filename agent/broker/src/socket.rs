@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use life_sys::private_dir::{PrivateDirError, create_private_dir};
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, Mode};
 use tokio::net::UnixListener;
 
 /// What fits into `sun_path` with its final zero.
@@ -44,8 +44,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Binds the path. The process's umask (0077, see `harden`) gives the socket its mode: nothing is changed after
-    /// binding, when it would be too late.
+    /// Binds the path. The umask gives the socket its mode, 0600, from birth: nothing is changed after binding, when it
+    /// would be too late.
     ///
     /// # Errors
     /// [`SocketError::InUse`] while another agent serves it; a socket left behind by a dead one is replaced.
@@ -60,7 +60,11 @@ impl Socket {
         let lock = lock(path)?;
         remove_stale(path)?;
         let fault = |error| SocketError::Io(path.to_owned(), error);
-        let listener = UnixListener::bind(path).map_err(fault)?;
+        // Sockets are bound while the agent starts, before anything else of it makes files.
+        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = bound.map_err(fault)?;
         let inode = identity(&path.symlink_metadata().map_err(fault)?);
         Ok(Self { path: path.to_owned(), inode, listener: Some(listener), _lock: lock })
     }

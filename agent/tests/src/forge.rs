@@ -93,3 +93,46 @@ pub fn keys_in(bytes: &[u8]) -> Vec<PrivateKey> {
     }
     keys
 }
+
+/// A certificate for a root key, issued with the platform's own issuing key by OpenSSL: a CA that lies.
+#[must_use]
+pub fn root_certificate(platform: &crate::Platform, uid: Uid, key: &life_pki::PublicKey) -> Vec<u8> {
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = |name: &str| dir.path().join(name);
+    std::fs::write(file("key.der"), key.spki()).unwrap();
+    let extensions = format!(
+        "basicConstraints=critical,CA:FALSE\nkeyUsage=critical,keyAgreement\nextendedKeyUsage=emailProtection\n\
+         subjectAltName=URI:{}\nsubjectKeyIdentifier={}\nauthorityKeyIdentifier=keyid\n",
+        uid.urn(),
+        key.hash()
+    );
+    std::fs::write(file("extensions"), extensions).unwrap();
+    let openssl = |arguments: &[&std::ffi::OsStr]| {
+        let out = Command::new("openssl").args(arguments).output().unwrap();
+        assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    };
+    let subject = format!("/CN=LIFE root/serialNumber={}", uid.urn());
+    let (issuer, issuer_key) =
+        (platform.dir().join("public/user-issuing.der"), platform.dir().join("ca/issuing.key"));
+    openssl(&[
+        "x509".as_ref(),
+        "-new".as_ref(),
+        "-force_pubkey".as_ref(),
+        file("key.der").as_os_str(),
+        "-subj".as_ref(),
+        subject.as_ref(),
+        "-CA".as_ref(),
+        issuer.as_os_str(),
+        "-CAkey".as_ref(),
+        issuer_key.as_os_str(),
+        "-days".as_ref(),
+        "100".as_ref(),
+        "-extfile".as_ref(),
+        file("extensions").as_os_str(),
+        "-outform".as_ref(),
+        "DER".as_ref(),
+        "-out".as_ref(),
+        file("certificate.der").as_os_str(),
+    ]);
+    std::fs::read(file("certificate.der")).unwrap()
+}

@@ -10,7 +10,7 @@ use life_pki::time::Timestamp;
 use life_pki::{PrivateKey, Uid};
 use life_proto::v1;
 use rusqlite::{Connection, params};
-use v1::ParticipantKind;
+use v1::{ParticipantKind, TrustState};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum To {
@@ -254,13 +254,16 @@ async fn an_account_made_anew_needs_a_person_to_accept_it() {
     let agent = Agent::start_with(&platform, "[directory]\nrefresh_seconds = 0\n");
     let mut clients = agent.clients().await;
     let reader = User::ready(&mut clients, ParticipantKind::Institution).await;
-    let (old, new) = (victim(&mut clients).await, victim(&mut clients).await);
+    let old = victim(&mut clients).await;
     let look = v1::LookupUserRequest { name: old.user.name.clone(), caller: reader.name.clone() };
     let before = clients.directory.lookup_user(look.clone()).await.unwrap().into_inner().user.unwrap();
     let database = Connection::open(platform.database()).unwrap();
     let forged = forge::account(old.uid);
     replace_log(&database, old.uid, &forged.log);
-    drop(new);
+    // The CA lies along: it issues for the new root key.
+    let der = forge::root_certificate(&platform, old.uid, forged.root.public_key());
+    let edit = "UPDATE certificate SET der = ?1 WHERE uid = ?2 AND slot = 4";
+    database.execute(edit, params![der, old.uid.as_bytes()]).unwrap();
     assert_eq!(clients.directory.lookup_user(look.clone()).await.reason(), "IDENTITY_CHANGED");
     let confirm = |fingerprint: String| v1::ConfirmFingerprintRequest {
         name: old.user.name.clone(),
@@ -271,11 +274,13 @@ async fn an_account_made_anew_needs_a_person_to_accept_it() {
     let refused = clients.directory.confirm_fingerprint(confirm(before.fingerprint)).await;
     assert_eq!(refused.reason(), "FINGERPRINT_MISMATCH");
     assert_eq!(clients.directory.lookup_user(look.clone()).await.reason(), "IDENTITY_CHANGED");
-    // The new ones do: the account is then judged like any other, and this one has no certificate for its root.
+    // The new ones do: a person has accepted the new account, and it is known from then on.
     let genesis = Entry::from_der(&forged.log[0]).unwrap().hash();
     let digits = life_pki::account_log::fingerprint(&genesis);
     clients.directory.confirm_fingerprint(confirm(digits)).await.unwrap();
-    assert_eq!(clients.directory.lookup_user(look).await.reason(), "RECIPIENT_UNTRUSTED");
+    let after = clients.directory.lookup_user(look).await.unwrap().into_inner().user.unwrap();
+    assert_eq!(after.trust(), TrustState::Confirmed);
+    assert_eq!(after.certificate, der);
 }
 
 #[tokio::test]
