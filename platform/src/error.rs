@@ -16,7 +16,7 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// The database failed.
-    #[error("the database failed: {0}")]
+    #[error("the database failed: {0}; check that its folder can be written and has room")]
     Database(#[from] rusqlite::Error),
     /// A file or socket operation failed.
     #[error("{what}: {source}")]

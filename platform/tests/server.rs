@@ -97,6 +97,7 @@ async fn slow_clients_are_dropped() {
         never_says_hello(&platform),
         trickles_a_head(&platform),
         stops_in_a_body(&platform, &agent),
+        vanishes(&platform, &agent),
         reads_nothing(&agent)
     );
     assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
@@ -134,6 +135,25 @@ async fn stops_in_a_body(platform: &Platform, agent: &Agent) {
     begin.headers_mut().insert("content-type", "application/json".parse().unwrap());
     platform.client().send(begin).await.refused(408, "TIMEOUT");
     agent.client.send(octets("PUT", &agent.inbox("m"), stalled())).await.refused(408, "TIMEOUT");
+}
+
+/// A client that goes away in the middle of a message.
+async fn vanishes(platform: &Platform, agent: &Agent) {
+    let content = stream(1 << 20, agent.draft.root.public_key());
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n",
+        agent.inbox("gone"),
+        content.len()
+    );
+    let mut tls = agent.client.tls().await.unwrap();
+    tls.write_all(head.as_bytes()).await.unwrap();
+    tls.write_all(&content[..content.len() / 2]).await.unwrap();
+    tls.flush().await.unwrap();
+    let incoming = platform.root().join("serve/data/incoming");
+    until(async || std::fs::read_dir(&incoming).unwrap().count() > 0).await;
+    drop(tls);
+    until(async || std::fs::read_dir(&incoming).unwrap().count() == 0).await;
+    agent.client.get("/v1/inbox/gone").await.refused(404, "MESSAGE_UNKNOWN");
 }
 
 /// A client that asks for much and reads it only when it is too late.
@@ -287,6 +307,24 @@ async fn processes_keep_to_their_folders_and_out_of_each_others_way() {
     std::fs::rename(root.join("public-away"), root.join("public")).unwrap();
     platform.start_serve();
     Agent::register(&platform).await;
+}
+
+#[tokio::test]
+async fn a_read_only_folder_is_said_at_the_start() {
+    let mut platform = Platform::start();
+    platform.kill_serve();
+    let script = r#"mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && exec "$0" serve --dir "$1""#;
+    let output = Command::new("unshare")
+        .args(["--mount", "--map-root-user", "sh", "-c", script, support::platform::BINARY])
+        .arg(platform.root())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // Where mounting is not allowed there is nothing to see.
+    assert!(said.contains("mount") || said.contains("unshare") || output.status.code() == Some(74), "{said}");
+    assert!(output.stdout.is_empty());
+    platform.start_serve();
+    platform.client().get("/v1/versions").await.expect(200);
 }
 
 #[tokio::test]
