@@ -8,6 +8,7 @@ mod dev;
 mod error;
 mod exit;
 mod files;
+mod interrupt;
 mod names;
 mod output;
 mod passphrase;
@@ -17,8 +18,6 @@ mod verbs;
 
 use std::process::ExitCode;
 use std::time::Duration;
-
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::Context;
 use crate::error::Error;
@@ -42,7 +41,7 @@ fn main() -> ExitCode {
         tokio::select! {
             biased;
             result = verbs::run(cli.command, &context) => result,
-            interrupted = interruption() => Err(interrupted),
+            interrupted = interrupt::wait() => Err(interrupted),
         }
     });
     // Threads that write staged files clean up; one that waits for a terminal or a pipe is left behind.
@@ -54,19 +53,4 @@ fn main() -> ExitCode {
             error.exit().into()
         }
     }
-}
-
-/// Waits for Ctrl-C or a request to end.
-async fn interruption() -> Error {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let mut signals = Vec::new();
-    for kind in kinds {
-        match signal(kind) {
-            Ok(signal) => signals.push(signal),
-            Err(error) => return Error::Software(error.to_string()),
-        }
-    }
-    let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-    futures_util::future::select_all(waits).await;
-    Error::Interrupted
 }

@@ -216,7 +216,7 @@ fn a_set_up_in_the_foreground_ends_with_its_command() {
     let vault = status["vault"]["pid"].as_u64().unwrap() as u32;
 
     child.signal(Signal::INT);
-    assert_eq!(child.wait(Duration::from_secs(20)).unwrap().code(), Some(130));
+    assert_eq!(child.wait(Duration::from_secs(20)).unwrap().code(), Some(0));
     for pid in summary["processes"].as_object().unwrap().values() {
         assert!(!process::is_alive(pid.as_u64().unwrap() as u32));
     }

@@ -40,6 +40,8 @@ pub struct Summary {
     pub ca_fingerprint: String,
     /// The certificates of the user CA, PEM.
     pub ca_file: PathBuf,
+    /// What the file `env` sets.
+    pub environment: BTreeMap<String, String>,
     /// The users, by kind.
     pub users: BTreeMap<&'static str, UserSummary>,
     /// Process ids, by name.
@@ -115,8 +117,9 @@ impl Starter<'_> {
             let authorities = users::authorities(&connection, user).await?;
             write(&self.layout.ca(), authorities.as_bytes())?;
         }
-        let summary = self.summary(socket, platform, ca_fingerprint, &users);
-        write(&self.layout.env(), environment(&summary, elsewhere).text().as_bytes())?;
+        let mut summary = self.summary(socket, platform, ca_fingerprint, &users);
+        summary.environment = environment(&summary);
+        write(&self.layout.env(), shell(&summary, elsewhere).text().as_bytes())?;
         Ok(Running { summary, processes: self.processes })
     }
 
@@ -204,13 +207,31 @@ impl Starter<'_> {
             platform,
             ca_fingerprint,
             ca_file: self.layout.ca(),
+            environment: BTreeMap::new(),
             users: users.iter().map(user).collect(),
             processes: processes.collect(),
         }
     }
 }
 
-fn environment(summary: &Summary, elsewhere: bool) -> Environment {
+/// The variables by which programs find everything.
+fn environment(summary: &Summary) -> BTreeMap<String, String> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut variables = BTreeMap::from([
+        (SOCKET_VARIABLE.to_owned(), text(&summary.socket)),
+        ("LIFE_DEV_CA_FILE".to_owned(), text(&summary.ca_file)),
+        ("LIFE_DEV_CA_FINGERPRINT".to_owned(), summary.ca_fingerprint.clone()),
+        ("LIFE_DEV_DIR".to_owned(), text(&summary.dir)),
+        ("LIFE_DEV_PLATFORM".to_owned(), summary.platform.clone()),
+    ]);
+    for (kind, user) in &summary.users {
+        variables.insert(format!("LIFE_DEV_{}", kind.to_uppercase()), user.uid.clone());
+    }
+    variables
+}
+
+/// The same for a shell to source.
+fn shell(summary: &Summary, elsewhere: bool) -> Environment {
     let mut environment = Environment::default();
     environment.comment("A throwaway LIFE platform, agent and users. Source this file in a shell.");
     environment.comment(&format!("It all ends with: life dev down --dir {}", summary.dir.display()));
@@ -218,13 +239,8 @@ fn environment(summary: &Summary, elsewhere: bool) -> Environment {
         environment
             .comment("The socket lies outside this folder, because its path would be too long for a socket.");
     }
-    environment.export(SOCKET_VARIABLE, &summary.socket.to_string_lossy());
-    environment.export("LIFE_DEV_DIR", &summary.dir.to_string_lossy());
-    environment.export("LIFE_DEV_PLATFORM", &summary.platform);
-    environment.export("LIFE_DEV_CA_FINGERPRINT", &summary.ca_fingerprint);
-    environment.export("LIFE_DEV_CA_FILE", &summary.ca_file.to_string_lossy());
-    for (kind, user) in &summary.users {
-        environment.export(&format!("LIFE_DEV_{}", kind.to_uppercase()), &user.uid);
+    for (name, value) in &summary.environment {
+        environment.export(name, value);
     }
     environment
 }

@@ -11,6 +11,7 @@ use super::register::Kind;
 use crate::context::Context;
 use crate::dev::{self, Layout, Running, Summary};
 use crate::error::Error;
+use crate::interrupt;
 use crate::output::Report;
 
 /// Runs a throwaway platform, agent and users, for people who write apps.
@@ -37,7 +38,7 @@ enum Action {
 /// --remove` takes them away.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Prints, always as JSON: {\"dir\",\"env\",\"socket\",\"platform\",\"ca_fingerprint\",\"ca_file\",\
+Prints, always as JSON: {\"dir\",\"env\",\"socket\",\"platform\",\"ca_fingerprint\",\"ca_file\",\"environment\",\
 \"users\":{KIND:{\"uid\",\"user\",
   \"software_certificate\",\"passphrase_file\"}},\"processes\":{NAME:PID}}.")]
 struct UpArguments {
@@ -100,24 +101,36 @@ async fn up(arguments: UpArguments, context: &Context) -> Result<(), Error> {
     stay(&layout, running, context).await
 }
 
-/// Stays until interrupted, or until a process ends by itself; then ends everything.
+/// Stays until interrupted, which is how this is meant to end, or until a process ends by itself; then ends everything.
 async fn stay(layout: &Layout, mut running: Running, context: &Context) -> Result<(), Error> {
-    struct Stop<'a>(&'a Layout);
-    impl Drop for Stop<'_> {
-        fn drop(&mut self) {
-            let _told_by_down = dev::stop(self.0);
-        }
-    }
-    let _stop = Stop(layout);
+    let guard = Stop(layout);
     context.output.answer(&running.summary)?;
     context.output.note(&format!("in another shell: . {}", running.summary.env.display()));
     context.output.note("Ctrl-C ends everything");
-    let mut ticks = tokio::time::interval(Duration::from_millis(250));
-    loop {
-        ticks.tick().await;
-        if let Some(error) = running.processes.iter_mut().find_map(|process| process.ended()) {
-            return Err(error);
+    let failed = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            ticks.tick().await;
+            if let Some(error) = running.processes.iter_mut().find_map(|process| process.ended()) {
+                return error;
+            }
         }
+    };
+    let failure = tokio::select! {
+        _interrupted = interrupt::wait() => None,
+        error = failed => Some(error),
+    };
+    drop(guard);
+    let ended = dev::stop(layout);
+    failure.map_or(ended.map(|_none_is_left| ()), Err)
+}
+
+/// Ends everything, however this is left.
+struct Stop<'a>(&'a Layout);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        let _told_by_the_next = dev::stop(self.0);
     }
 }
 

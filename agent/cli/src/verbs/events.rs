@@ -36,7 +36,7 @@ pub async fn run(_arguments: &Arguments, context: &Context) -> Result<(), Error>
     while let Some(response) = events.message().await? {
         context.output.answer(&Line::from(response))?;
     }
-    Err(Error::Software("the agent ended the stream of events".into()))
+    Err(Error::Lost("the stream of events ended".into()))
 }
 
 impl From<v1::WatchEventsResponse> for Line {
