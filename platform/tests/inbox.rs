@@ -144,7 +144,7 @@ async fn a_deposit_can_be_repeated_but_not_replaced() {
     let first = from.client.put_octets(&path, content.clone()).await.expect(201);
     assert_eq!(from.client.put_octets(&path, content.clone()).await.expect(200).body, first.body);
     let other = envelope(b"two", to.draft.root.public_key());
-    from.client.put_octets(&path, other).await.refused(409, "MESSAGE_CONFLICT");
+    from.client.put_octets(&path, other).await.refused(409, "MESSAGE_EXISTS");
     to.client.put_octets(&path, content.clone()).await.refused(409, "MESSAGE_CONFLICT");
     assert_eq!(to.client.get("/v1/inbox/m-1_A").await.expect(200).body, content);
 

@@ -102,8 +102,8 @@ pub struct Directory {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Users unlocked at once: 1 to 64.
-    pub max_identities: Count<16>,
+    /// Users unlocked at once: 1 to 60. The vault has room for four more while some are being unlocked.
+    pub max_identities: Count<48>,
     /// Calls at work at once; more fail with RESOURCE_EXHAUSTED: 1 to 4096.
     pub max_calls: Count<256>,
     /// How long a caller may leave the agent's answer unread, in seconds: 1 to 604800.
@@ -224,7 +224,7 @@ impl Config {
         bound((1..=600).contains(&self.unlock.ticket_seconds.0), "unlock.ticket_seconds", "1 to 600")?;
         bound((1..=600).contains(&self.unlock.prompt_seconds.0), "unlock.prompt_seconds", "1 to 600")?;
         bound(self.directory.refresh_seconds.0 <= 604_800, "directory.refresh_seconds", "0 to 604800")?;
-        bound((1..=64).contains(&self.limits.max_identities.0), "limits.max_identities", "1 to 64")?;
+        bound((1..=60).contains(&self.limits.max_identities.0), "limits.max_identities", "1 to 60")?;
         bound((1..=4096).contains(&self.limits.max_calls.0), "limits.max_calls", "1 to 4096")?;
         bound((1..=604_800).contains(&self.limits.stall_seconds.0), "limits.stall_seconds", "1 to 604800")?;
         bound(self.limits.drain_seconds.0 <= 600, "limits.drain_seconds", "0 to 600")?;
@@ -254,7 +254,7 @@ mod tests {
     fn an_empty_file_is_a_configuration() {
         let config: Config = toml::from_str("").unwrap();
         config.check().unwrap();
-        assert_eq!(config.limits.max_identities, Count::<16>(16));
+        assert_eq!(config.limits.max_identities, Count::<48>(48));
     }
 
     #[test]

@@ -62,6 +62,11 @@ impl Events {
         self.tell(Event::PlatformChanged(PlatformChanged { up }));
     }
 
+    /// Whether anybody watches.
+    pub fn is_watched(&self) -> bool {
+        self.sender.receiver_count() > 0
+    }
+
     /// Starts watching: everything from now on arrives.
     pub fn watch(&self) -> Watch {
         let sequence = self.sequence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -28,13 +28,17 @@ const QUIET: &[&str] = &[
 ///
 /// A bad level was refused with the configuration; here it falls back to `info`.
 pub fn start(log: &Log) {
-    let colours = std::io::stderr().is_terminal();
-    let text = tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(std::io::stderr);
-    let text = text.with_ansi(colours);
-    // A second start, as in tests, changes nothing.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter(log))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // The journal has its own times. A second start changes nothing.
     let _ = match log.format {
-        LogFormat::Json => tracing::subscriber::set_global_default(text.json().finish()),
-        LogFormat::Text => tracing::subscriber::set_global_default(text.without_time().finish()),
+        LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),
+        LogFormat::Text if std::env::var_os("JOURNAL_STREAM").is_some() => {
+            tracing::subscriber::set_global_default(lines.without_time().finish())
+        }
+        LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
     };
 }
 

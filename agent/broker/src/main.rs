@@ -28,21 +28,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use arguments::Arguments;
 use start::StartError;
 
-/// Hardens the process, reads the configuration, starts the vault, listens, serves and drains.
 fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            error.exit_code()
-        }
-    }
+    let arguments = Arguments::parse();
+    run(&arguments).map_or_else(|error| error.report(), |()| ExitCode::SUCCESS)
 }
 
-fn run(arguments: &arguments::Arguments) -> Result<(), StartError> {
+/// Hardens the process, reads the configuration, starts the vault, listens, serves and drains.
+fn run(arguments: &Arguments) -> Result<(), StartError> {
     start::harden()?;
     let config = start::configure(arguments)?;
     if arguments.check_config {
@@ -51,8 +46,9 @@ fn run(arguments: &arguments::Arguments) -> Result<(), StartError> {
     let paths = start::folders(arguments, &config)?;
     let runtime = start::runtime()?;
     let keeper = vault::Keeper::new(paths.vault.clone());
-    let sockets = runtime.block_on(async { start::listen(&paths) })?;
-    let agent = runtime.block_on(async { agent::Agent::new(arguments, config, paths) })?;
+    let _inside = runtime.enter();
+    let sockets = start::listen(&paths)?;
+    let agent = agent::Agent::new(arguments, config, paths)?;
 
     let (orders, ordered) = std::sync::mpsc::channel();
     let (tell, fresh) = tokio::sync::mpsc::channel(1);

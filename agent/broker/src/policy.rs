@@ -88,6 +88,7 @@ where
                 Err(error) => return Ok(Status::from(error).into_http()),
             };
             let deadline = deadline(request.headers());
+            let path = request.uri().path().to_owned();
             request.extensions_mut().insert(Call { deadline });
             let answer = match deadline {
                 None => inner.call(request).await,
@@ -96,7 +97,7 @@ where
                     Err(_) => return Ok(Status::from(Error::from(Fault::DeadlineExceeded)).into_http()),
                 },
             };
-            let answer = answer.map(explained)?;
+            let answer = answer.map(|answer| explained(answer, &path))?;
             Ok(answer.map(|body| Body::new(Counted { body, _permit: permit })))
         })
     }
@@ -161,7 +162,7 @@ fn deadline(headers: &HeaderMap) -> Option<Instant> {
 }
 
 /// Gives an error that the transport made the details that ours have.
-fn explained(answer: Response<Body>) -> Response<Body> {
+fn explained(answer: Response<Body>, path: &str) -> Response<Body> {
     let headers = answer.headers();
     let Some(code) = headers.get("grpc-status").filter(|_| !headers.contains_key("grpc-status-details-bin"))
     else {
@@ -170,8 +171,12 @@ fn explained(answer: Response<Body>) -> Response<Body> {
     let message = headers.get("grpc-message").and_then(|text| text.to_str().ok()).unwrap_or_default();
     let error = match Code::from_bytes(code.as_bytes()) {
         Code::Ok => return answer,
-        Code::OutOfRange => Fault::MessageTooLarge
-            .because("one message is longer than 17 MiB, and a unary call takes 16 MiB of content"),
+        Code::OutOfRange => match path.strip_prefix("/life.agent.v1.Crypto/") {
+            Some(method) if !method.ends_with("Stream") => Fault::MessageTooLarge
+                .because(format!("this call takes 16777216 bytes, and {method}Stream takes any number"))
+                .with("streaming_method", format!("life.agent.v1.Crypto/{method}Stream")),
+            _ => Fault::MessageTooLarge.because("one message is longer than the call takes"),
+        },
         Code::Unimplemented if message.contains("ompress") => {
             Fault::InvalidArgument.because("it is compressed, which this agent does not take")
         }

@@ -56,7 +56,10 @@ pub async fn serve(
     tokio::spawn(keep_vault(agent.clone(), fresh, orders.clone()));
     tokio::spawn(agent.tickets.clone().serve(descriptors));
     tokio::spawn(reload_on_hangup(agent.clone()));
+    tokio::spawn(agent.platform.clone().probe());
 
+    // Callers that are here already wait in the socket's queue until there is a vault.
+    agent.vault.linked().await;
     tracing::info!("serving");
     let serving = services(&agent)?.serve_with_incoming_shutdown(incoming(listener), stop(agent.clone()));
     let mut serving = std::pin::pin!(serving);

@@ -44,8 +44,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Binds the path. The umask gives the socket its mode, 0600, from birth: nothing is changed after binding, when it
-    /// would be too late.
+    /// Binds the path. The umask gives the socket its mode, 0600: nothing is changed after binding, when it would be
+    /// too late. The umask is the whole process's, so this belongs to the start, before anything else makes files.
     ///
     /// # Errors
     /// [`SocketError::InUse`] while another agent serves it; a socket left behind by a dead one is replaced.
@@ -60,11 +60,10 @@ impl Socket {
         let lock = lock(path)?;
         remove_stale(path)?;
         let fault = |error| SocketError::Io(path.to_owned(), error);
-        // Sockets are bound while the agent starts, before anything else of it makes files.
-        let before = rustix::process::umask(Mode::from_raw_mode(0o177));
-        let bound = UnixListener::bind(path);
-        rustix::process::umask(before);
-        let listener = bound.map_err(fault)?;
+        let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(umask);
+        let listener = listener.map_err(fault)?;
         let inode = identity(&path.symlink_metadata().map_err(fault)?);
         Ok(Self { path: path.to_owned(), inode, listener: Some(listener), _lock: lock })
     }

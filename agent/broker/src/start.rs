@@ -49,8 +49,11 @@ impl StartError {
         Self::Serve(Box::new(error))
     }
 
-    /// The exit code, as in sysexits.
-    pub fn exit_code(&self) -> ExitCode {
+    /// Logs it, and gives the exit code, as in sysexits.
+    pub fn report(&self) -> ExitCode {
+        // Where the log did not start before the fault.
+        logging::start(&crate::config::Log::default());
+        tracing::error!("{self}");
         ExitCode::from(match self {
             Self::Config(_) | Self::Paths(_) => 78,
             Self::Folder(..) | Self::Socket(SocketError::Folder(..) | SocketError::NotASocket(_)) => 73,

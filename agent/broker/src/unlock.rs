@@ -76,6 +76,7 @@ async fn open_account(
     let client = agent.platform.client(&binding, tls);
     let (me, seals) = tokio::try_join!(client.me(), client.seals())?;
     let account = account_log::verify_for(uid, &me.log)?;
+    let seals = own_seals(&account, &authentication, seals)?;
     let root = open_root(&session, &account, me, seals, &binding, &crl, now).await?;
 
     let directory = Directory::open(agent, uid, session.clone(), client.clone(), binding.clone()).await?;
@@ -138,6 +139,20 @@ pub fn without_root(issuers: &[Vec<u8>], binding: &Binding) -> Vec<Vec<u8>> {
     issuers.iter().filter(|der| der.as_slice() != root).take(chain::MAX_INTERMEDIATES).cloned().collect()
 }
 
+/// The seals that the platform has for this very credential.
+fn own_seals(
+    account: &AccountState,
+    authentication: &Certificate,
+    seals: Vec<(String, Vec<u8>)>,
+) -> Result<Vec<Vec<u8>>> {
+    let credential = account.authenticator(&authentication.public_key().hash()).filter(|it| it.is_live());
+    let credential = credential
+        .ok_or_else(|| Fault::CredentialRevoked.because("it is not, or no longer, in the account log"))?;
+    let id = hex::encode(credential.keys.id.0);
+    let own: Vec<_> = seals.into_iter().filter(|(of, _)| *of == id).map(|(_, seal)| seal).collect();
+    if own.is_empty() { Err(Fault::RootSealMissing.into()) } else { Ok(own) }
+}
+
 struct OpenedRoot {
     root: Root,
     credential_id: [u8; 16],
@@ -153,7 +168,11 @@ async fn open_root(
     crl: &[u8],
     now: Timestamp,
 ) -> Result<OpenedRoot> {
-    let opened = session.open_root(me.log.clone(), seals).await?;
+    let opened = session.open_root(me.log.clone(), seals).await.map_err(|error| match error.fault() {
+        // The platform says that it is ours, and the vault finds that it is not.
+        Fault::RootSealMissing => Fault::RootSealForeign.into(),
+        _ => error,
+    })?;
     let untrusted = |why| Fault::PlatformUntrusted.because(why);
     let der = me
         .certificates

@@ -144,9 +144,12 @@ fn record(app: &App, to: &Address, complete: Complete) -> Result<(StatusCode, De
 }
 
 fn repeated(to: &Address, complete: &Complete, message: Message) -> Result<(StatusCode, Deposited), Problem> {
-    let same = message.depositor == to.depositor && message.sha256 == complete.sha256;
-    if !same {
+    if message.depositor != to.depositor {
         return Err(conflict());
+    }
+    if message.sha256 != complete.sha256 {
+        let detail = "the first content stays; choose a new random id for another message";
+        return Err(Problem::new(Reason::MessageExists, detail));
     }
     let deposited = Deposited { message_id: message.id, deposit_time: message.deposited.to_string() };
     Ok((StatusCode::OK, deposited))

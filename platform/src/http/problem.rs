@@ -71,8 +71,11 @@ reasons! {
     KeyInUse = "KEY_IN_USE", CONFLICT, "A key belongs to an account already";
     /// The commit came before the keys.
     KeysMissing = "KEYS_MISSING", CONFLICT, "The keys have not been handed in";
-    /// The message id is taken by other content or another depositor.
+    /// The message id is taken by another depositor.
     MessageConflict = "MESSAGE_CONFLICT", CONFLICT, "The message id is taken";
+    /// The caller deposited other content under the message id before; that stays. A message that is sealed anew has
+    /// other bytes, so for a depositor who tries again this is success.
+    MessageExists = "MESSAGE_EXISTS", CONFLICT, "Other content was deposited under the message id before";
     /// There is no such message, or not for this caller.
     MessageUnknown = "MESSAGE_UNKNOWN", NOT_FOUND, "There is no such message";
     /// The resource does not have this method.

@@ -97,7 +97,7 @@ impl Directory {
         };
         if pins.own.as_ref() != Some(&pin) {
             pins.own = Some(pin);
-            self.store.save(&self.session, &pins).await?;
+            self.store.save(&self.session, &mut pins, None).await?;
         }
         Ok(())
     }
@@ -121,8 +121,10 @@ impl Directory {
         let found = match self.client.user(uid).await {
             Err(error) if error.fault() == Fault::PlatformUnavailable => {
                 let pins = self.pins.lock().await;
-                let peer = pins.peers.get(&uid).ok_or(error)?;
-                return pinned(peer);
+                let known = pinned(pins.peers.get(&uid).ok_or(error)?)?;
+                // Asked again after a while: each attempt may take as long as the time limit.
+                self.remember(uid, &known);
+                return Ok(known);
             }
             found => found?,
         };
@@ -134,6 +136,10 @@ impl Directory {
                 let account = account_log::verify_for(uid, &found.log)?;
                 let pin = Pin::from_state(&account);
                 (account, pin, None)
+            }
+            // Too little of a log is not even one; of the one we know it is an old state.
+            Some(peer) if found.log.len() < peer.log.len() && peer.log.starts_with(&found.log) => {
+                return Err(Fault::AccountLogRolledBack.into());
             }
             Some(peer) => {
                 let (account, pin) = peer.pin.extend(&found.log)?;
@@ -167,13 +173,13 @@ impl Directory {
         pins.peers.get(&uid).and_then(|peer| peer.pin.extend(&peer.log).ok()).map(|(account, _)| account)
     }
 
-    /// Records that a person compared the fingerprint, or accepts an account that was reset.
+    /// Records that a person compared the fingerprint, or accepts an account that was reset. The certificate is judged
+    /// when it is used. Gives the fingerprint as we write it.
     ///
     /// # Errors
     /// FINGERPRINT_MISMATCH, and as [`Directory::find`].
-    pub async fn confirm(&self, uid: Uid, fingerprint: &str) -> Result<Known> {
+    pub async fn confirm(&self, uid: Uid, fingerprint: &str) -> Result<String> {
         let found = self.client.user(uid).await?;
-        let crl = self.binding.crl(self.refresh()).await?;
         let now = clock::now()?;
         let mut pins = self.pins.lock().await;
         let account = account_log::verify_for(uid, &found.log)?;
@@ -188,26 +194,18 @@ impl Directory {
         if digits(&account_log::fingerprint(&account.genesis())) != digits(fingerprint) {
             return Err(Fault::FingerprintMismatch.into());
         }
-        let certificate = self.judge_root(&account, &found, &crl, now)?;
-        let Account { log, root_certificate, issuers } = found;
-        let peer = Peer {
-            pin: Pin::from_state(&account),
-            log,
-            certificate: root_certificate,
-            issuers: issuers.clone(),
-            first_seen,
-            confirmed: true,
-        };
+        let Account { log, root_certificate: certificate, issuers } = found;
+        let pin = Pin::from_state(&account);
+        let peer = Peer { pin, log, certificate, issuers, first_seen, confirmed: true };
         self.replace(&mut pins, uid, peer).await?;
-        let known = Known { account, certificate, issuers, first_seen, trust: TrustState::Confirmed };
-        self.remember(uid, &known);
-        Ok(known)
+        self.cache().remove(&uid);
+        Ok(account_log::fingerprint(&account.genesis()))
     }
 
     /// Puts a peer in on disk first, then in memory.
     async fn replace(&self, pins: &mut Pins, uid: Uid, peer: Peer) -> Result<()> {
         let before = pins.peers.insert(uid, peer);
-        if let Err(error) = self.store.save(&self.session, pins).await {
+        if let Err(error) = self.store.save(&self.session, pins, Some(uid)).await {
             match before {
                 Some(before) => pins.peers.insert(uid, before),
                 None => pins.peers.remove(&uid),
@@ -262,6 +260,9 @@ fn pinned(peer: &Peer) -> Result<Known> {
     let (account, _) = peer.pin.extend(&peer.log)?;
     let certificate = Certificate::from_der(&peer.certificate)
         .map_err(|_| Fault::StateUnusable.because("the pin file is damaged"))?;
+    if certificate.public_key().hash() != account.current_root().spki_hash {
+        return Err(Fault::RecipientUntrusted.because("its key is not the one in the account log"));
+    }
     let trust = if peer.confirmed { TrustState::Confirmed } else { TrustState::Pinned };
     Ok(Known { account, certificate, issuers: peer.issuers.clone(), first_seen: peer.first_seen, trust })
 }

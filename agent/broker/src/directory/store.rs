@@ -8,6 +8,7 @@ use der::asn1::OctetString;
 use der::{Decode, Encode, Sequence};
 use life_pki::account_log::Pin;
 use life_pki::{Timestamp, Uid};
+use rustix::fs::FlockOperation;
 
 use crate::error::{Error, Fault, Result};
 use crate::vault::Session;
@@ -40,6 +41,25 @@ pub struct Pins {
     pub own: Option<Pin>,
     /// The others.
     pub peers: BTreeMap<Uid, Peer>,
+}
+
+impl Pins {
+    /// Takes over what is stored and further than what is here.
+    fn merge(&mut self, stored: Self, changed: Option<Uid>) {
+        let further =
+            |stored: &Pin, here: Option<&Pin>| here.is_none_or(|here| stored.length() > here.length());
+        if let Some(own) = stored.own.filter(|own| further(own, self.own.as_ref())) {
+            self.own = Some(own);
+        }
+        for (uid, peer) in stored.peers {
+            let here = self.peers.get(&uid);
+            let more = further(&peer.pin, here.map(|here| &here.pin))
+                || here.is_some_and(|here| here.pin == peer.pin && peer.confirmed && !here.confirmed);
+            if more && changed != Some(uid) {
+                self.peers.insert(uid, peer);
+            }
+        }
+    }
 }
 
 #[derive(Sequence)]
@@ -89,6 +109,18 @@ impl Store {
     /// The store of a user in the agent's state folder.
     pub fn new(state: &Path, uid: Uid) -> Self {
         Self { file: state.join("pins").join(format!("{uid}.der")), uid }
+    }
+
+    /// Keeps other agents from writing meanwhile. They hold it as long as a write takes.
+    fn lock(&self) -> Result<std::fs::File> {
+        let path = self.file.with_extension("lock");
+        let fault =
+            |error: std::io::Error| Fault::StateUnusable.because(format!("the pin file's lock: {error}"));
+        let file =
+            std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(fault)?;
+        tokio::task::block_in_place(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
+            .map_err(|error| fault(error.into()))?;
+        Ok(file)
     }
 
     /// Reads the pins and checks their MAC; none when there is no file yet.
@@ -166,11 +198,15 @@ impl Store {
         encode().map_err(Error::internal)
     }
 
-    /// Writes the pins, whole or not at all.
+    /// Writes the pins, whole or not at all. Where another agent of the same state folder has pinned more meanwhile,
+    /// its pins are taken over, but for the user `changed`.
     ///
     /// # Errors
     /// STATE_UNUSABLE when the folder cannot be written.
-    pub async fn save(&self, session: &Session, pins: &Pins) -> Result<()> {
+    pub async fn save(&self, session: &Session, pins: &mut Pins, changed: Option<Uid>) -> Result<()> {
+        let _one = self.lock()?;
+        let stored = self.load(session).await?;
+        pins.merge(stored, changed);
         let body = self.encode(pins)?;
         let tag = mac(session, &body).await?;
         let file =

@@ -85,7 +85,7 @@ impl From<life_envelope::Error> for Error {
             Envelope::Stream(
                 StreamFault::CommitmentMismatch | StreamFault::DigestMismatch | StreamFault::LengthMismatch,
             ) => Fault::SignatureInvalid,
-            Envelope::TooLarge => Fault::MessageTooLarge,
+            Envelope::TooLarge => Fault::FormatInvalid,
         };
         fault.because(error.to_string())
     }

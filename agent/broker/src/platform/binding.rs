@@ -16,6 +16,11 @@ use crate::config;
 use crate::error::{Error, Fault, Result};
 use crate::events::Events;
 
+/// How long an old revocation list does while the platform does not answer.
+const PAUSE: Duration = Duration::from_secs(15);
+/// How often somebody who watches events learns whether the platform answers.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// The platform the agent is bound to.
 pub struct Binding {
     /// Where it is.
@@ -48,7 +53,12 @@ impl Binding {
                 *self.crl.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
                 Ok(crl)
             }
-            (Err(error), Some((crl, _))) if error.fault() == Fault::PlatformUnavailable => Ok(crl),
+            (Err(error), Some((crl, since))) if error.fault() == Fault::PlatformUnavailable => {
+                // Asked again after a while: each attempt may take as long as the time limit.
+                let again = (since + PAUSE).max(Instant::now().checked_sub(refresh).unwrap_or(since) + PAUSE);
+                *self.crl.lock().unwrap_or_else(PoisonError::into_inner) = Some((crl.clone(), again));
+                Ok(crl)
+            }
             (Err(error), _) => Err(error),
         }
     }
@@ -156,6 +166,34 @@ impl Platform {
             origin.zip(fingerprint).ok_or(Fault::PlatformNotConfigured)?
         };
         self.bind(origin, fingerprint).await
+    }
+
+    /// Where the platform is and the fingerprint of its bundle: as bound, else as configured.
+    pub fn describe(&self) -> Option<(String, String)> {
+        if let Some(binding) = self.current() {
+            let fingerprint = fingerprint_of(&binding.bundle).map(hex::encode).unwrap_or_default();
+            return Some((binding.origin.to_string(), fingerprint));
+        }
+        let state = self.state();
+        let fingerprint = parse_fingerprint(state.config.ca_fingerprint.as_deref()?)?;
+        Some((Origin::parse(state.config.origin.as_deref()?)?.to_string(), hex::encode(fingerprint)))
+    }
+
+    /// Finds out at once, and then as long as somebody watches, whether the platform answers.
+    pub async fn probe(self: Arc<Self>) {
+        loop {
+            let asked = match self.bound().await {
+                Ok(binding) => binding.anonymous.get_bytes("/v1/versions").await.map(drop),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = asked {
+                tracing::debug!(%error, "the platform was probed");
+            }
+            tokio::time::sleep(PROBE).await;
+            while !self.events.is_watched() {
+                tokio::time::sleep(PROBE).await;
+            }
+        }
     }
 
     /// The platform, if the agent is bound.

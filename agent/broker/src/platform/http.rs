@@ -28,6 +28,9 @@ const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// The longest answer that is read whole.
 const WHOLE_LIMIT: usize = 8 * 1024 * 1024;
 
+/// The metadata of a fault that may be gone at the next try.
+const BROKE: &str = "connection_broke";
+
 /// The body of a request.
 pub type Body = BoxBody<Bytes, std::io::Error>;
 
@@ -119,17 +122,36 @@ impl Client {
         if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
     }
 
-    fn broken(&self, error: &(dyn StdError + 'static)) -> Error {
-        (self.told)(false);
-        let mut cause = Some(error);
+    /// Tries again when a connection broke: one from the pool may have been closed by the platform meanwhile.
+    async fn twice<F>(&self, ask: impl Fn() -> F) -> Result<Response<Incoming>>
+    where
+        F: Future<Output = Result<Response<Incoming>>>,
+    {
+        match ask().await {
+            Err(error) if error.metadata(BROKE).is_some() => {}
+            answer => return answer,
+        }
+        let answer = ask().await;
+        if answer.as_ref().is_err_and(|error| error.metadata(BROKE).is_some()) {
+            (self.told)(false);
+        }
+        answer
+    }
+
+    fn broken(&self, error: &hyper_util::client::legacy::Error) -> Error {
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(error) = cause {
             if let Some(tls) = tls_error(error) {
+                (self.told)(false);
                 return tls_fault(tls);
             }
             cause = error.source();
         }
-        tracing::info!("the platform cannot be reached");
-        Fault::PlatformUnavailable.into()
+        if error.is_connect() {
+            (self.told)(false);
+            return Fault::PlatformUnavailable.into();
+        }
+        Fault::PlatformUnavailable.because("the connection broke").with(BROKE, "true")
     }
 
     /// Gets a JSON answer.
@@ -139,11 +161,12 @@ impl Client {
 
     /// Gets an answer whole.
     pub async fn get_bytes(&self, path: &str) -> Result<Bytes> {
-        let answer = self.send(Method::GET, path, HeaderMap::new(), body_of(Bytes::new())).await?;
+        let get = || self.send(Method::GET, path, HeaderMap::new(), body_of(Bytes::new()));
+        let answer = self.twice(get).await?;
         whole(answer.into_body()).await
     }
 
-    /// Sends JSON and takes JSON.
+    /// Sends JSON and takes JSON. All such calls of the contract may be repeated.
     pub async fn send_json<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -152,7 +175,8 @@ impl Client {
         body: Bytes,
     ) -> Result<T> {
         headers.insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-        let answer = self.send(method, path, headers, body_of(body)).await?;
+        let send = || self.send(method.clone(), path, headers.clone(), body_of(body.clone()));
+        let answer = self.twice(send).await?;
         json(&whole(answer.into_body()).await?)
     }
 }

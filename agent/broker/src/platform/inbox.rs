@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Incoming;
 use life_pki::{Timestamp, Uid};
 use serde::Deserialize;
@@ -18,9 +18,6 @@ use crate::names;
 pub struct Deposit {
     /// When it took it.
     pub deposit_time: String,
-    /// Whether it was not there before.
-    #[serde(skip)]
-    pub is_new: bool,
 }
 
 /// One message in a list.
@@ -56,22 +53,21 @@ fn missing(error: Error) -> Error {
 }
 
 impl Client {
-    /// Deposits a message; the same id again deposits nothing new.
+    /// Deposits a message; nothing when the caller deposited one under this id before, which stays.
     ///
     /// # Errors
     /// RECIPIENT_NOT_FOUND, INBOX_FULL, MESSAGE_TOO_LARGE.
-    pub async fn deposit(&self, to: Uid, id: &[u8; 16], body: Body) -> Result<Deposit> {
+    pub async fn deposit(&self, to: Uid, id: &[u8; 16], body: Body) -> Result<Option<Deposit>> {
         let path = format!("/v1/inboxes/{to}/messages/{}", names::uuid(id));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        let answer = self
-            .send_within(Method::PUT, &path, headers, body, None)
-            .await
-            .map_err(|error| if is_not_found(&error) { Fault::RecipientNotFound.into() } else { error })?;
-        let is_new = answer.status() == StatusCode::CREATED;
+        let answer = match self.send_within(Method::PUT, &path, headers, body, None).await {
+            Err(error) if error.metadata("platform_reason") == Some("MESSAGE_EXISTS") => return Ok(None),
+            Err(error) if is_not_found(&error) => return Err(Fault::RecipientNotFound.into()),
+            answer => answer?,
+        };
         let bytes = whole(answer.into_body()).await?;
-        let deposit: Deposit = serde_json::from_slice(&bytes).map_err(|_| unreadable())?;
-        Ok(Deposit { is_new, ..deposit })
+        serde_json::from_slice(&bytes).map(Some).map_err(|_| unreadable())
     }
 
     /// Has the platform issue a receipt over a deposited message's signature and keep it with the message.

@@ -8,7 +8,7 @@ mod register;
 mod rest;
 mod tls;
 
-pub use binding::{Binding, Platform, fingerprint_of};
+pub use binding::{Binding, Platform};
 pub use http::{Client, next_piece};
 pub use inbox::time;
 pub use origin::{Origin, parse_fingerprint};

@@ -68,6 +68,7 @@ struct WireSeals {
 
 #[derive(Deserialize)]
 struct WireSeal {
+    credential_id: String,
     seal: Base64,
 }
 
@@ -98,10 +99,10 @@ impl Client {
         Ok(Me { log: plain(answer.log), certificates, issuers: plain(answer.issuers) })
     }
 
-    /// One's own root key seals, of all credentials and generations.
-    pub async fn seals(&self) -> Result<Vec<Vec<u8>>> {
+    /// One's own root key seals, of all credentials and generations, each with the credential it is said to be for.
+    pub async fn seals(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let answer: WireSeals = self.get("/v1/me/seals").await?;
-        Ok(answer.seals.into_iter().map(|item| item.seal.0).collect())
+        Ok(answer.seals.into_iter().map(|item| (item.credential_id, item.seal.0)).collect())
     }
 
     /// A user's account.

@@ -69,8 +69,11 @@ impl Accounts {
     }
 }
 
+/// A platform that a request names: its origin and the fingerprint of its bundle.
+type Named = (Origin, [u8; 32]);
+
 /// Reads a registration request; the passphrase is wiped whatever comes of it.
-fn new_user(request: RegisterUserRequest) -> Result<(NewUser, SecretBytes, Option<(Origin, [u8; 32])>)> {
+fn new_user(request: RegisterUserRequest) -> Result<(NewUser, SecretBytes, Option<Named>)> {
     let Some(register_user_request::Credential::SoftwareCertificate(credential)) = request.credential else {
         return Err(Error::field("credential", "is missing"));
     };

@@ -13,7 +13,6 @@ use tonic::{Request, Response, Status};
 use super::streams::{Answers, answer, call};
 use crate::agent::Agent;
 use crate::error::{Fault, Result};
-use crate::platform::fingerprint_of;
 
 /// A watcher may leave events unread as long as it likes: it loses the oldest.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -22,15 +21,15 @@ const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 pub struct AgentService(pub Arc<Agent>);
 
 impl AgentService {
-    fn platform(&self) -> Result<Option<v1::PlatformStatus>> {
-        let Some(binding) = self.0.platform.current() else { return Ok(None) };
+    fn platform(&self) -> Option<v1::PlatformStatus> {
+        let (origin, ca_fingerprint) = self.0.platform.describe()?;
         let up = self.0.platform.up();
-        Ok(Some(v1::PlatformStatus {
-            origin: binding.origin.to_string(),
+        Some(v1::PlatformStatus {
+            origin,
             up: up.is_some_and(|(up, _)| up),
             check_time: up.map(|(_, at)| at.into()),
-            ca_fingerprint: hex::encode(fingerprint_of(&binding.bundle)?),
-        }))
+            ca_fingerprint,
+        })
     }
 }
 
@@ -44,7 +43,7 @@ impl agent_server::Agent for AgentService {
             broker: Some(process(std::process::id(), agent.started)),
             vault: agent.vault.process().map(|(pid, since)| process(pid, since)),
             identities: agent.identities.list().iter().map(|identity| identity.to_wire()).collect(),
-            platform: self.platform()?,
+            platform: self.platform(),
             vault_restarts: agent.vault_restarts.load(Ordering::Relaxed),
             descriptor_socket: agent.paths.descriptor_socket.to_string_lossy().into_owned(),
         }))

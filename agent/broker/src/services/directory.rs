@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use life_pki::{Uid, account_log};
+use life_pki::Uid;
 use life_proto::v1::{
     ConfirmFingerprintRequest, DirectoryUser, Fingerprint, GetFingerprintRequest, LookupUserRequest,
     LookupUserResponse, TrustState, directory_server,
@@ -81,7 +81,8 @@ impl directory_server::Directory for DirectoryService {
         let uid = names::parse_user("name", &request.name)?;
         let identity = self.caller(&request.caller)?;
         let known = find(&identity, uid).await?;
-        Ok(Response::new(fingerprint(uid, &known)))
+        let (name, fingerprint) = (names::user(&uid), known.fingerprint());
+        Ok(Response::new(Fingerprint { name, fingerprint, trust: known.trust.into() }))
     }
 
     async fn confirm_fingerprint(
@@ -97,15 +98,8 @@ impl directory_server::Directory for DirectoryService {
         if uid == identity.uid {
             return Err(Error::field("name", "is the caller itself").into());
         }
-        let known = identity.run(identity.directory.confirm(uid, &request.fingerprint)).await?;
-        Ok(Response::new(fingerprint(uid, &known)))
-    }
-}
-
-fn fingerprint(uid: Uid, known: &Known) -> Fingerprint {
-    Fingerprint {
-        name: names::user(&uid),
-        fingerprint: account_log::fingerprint(&known.account.genesis()),
-        trust: known.trust.into(),
+        let fingerprint = identity.run(identity.directory.confirm(uid, &request.fingerprint)).await?;
+        let (name, trust) = (names::user(&uid), TrustState::Confirmed.into());
+        Ok(Response::new(Fingerprint { name, fingerprint, trust }))
     }
 }

@@ -101,19 +101,14 @@ async fn send(
         (Err(error), Err(_)) if error.fault() != Fault::PlatformUnavailable => return Err(error),
         (_, Err(error)) => return Err(error),
     };
-    if deposited.is_new {
-        let digest: [u8; 32] = sealed
-            .signature_digest
-            .as_slice()
-            .try_into()
-            .map_err(|_| Error::internal("a digest is not 32 bytes"))?;
+    let mut deposit_time = None;
+    if let Some(deposited) = deposited {
+        let digest = <[u8; 32]>::try_from(sealed.signature_digest.as_slice()).map_err(Error::internal)?;
         identity.client.deposit_receipt(to, &id, &digest).await?;
+        deposit_time = Some(clock::wire(time(&deposited.deposit_time)?));
     }
-    Ok(SendResponse {
-        message_id: names::uuid(&id),
-        plaintext_size: sealed.plaintext_size,
-        deposit_time: Some(clock::wire(time(&deposited.deposit_time)?)),
-    })
+    let message_id = names::uuid(&id);
+    Ok(SendResponse { message_id, plaintext_size: sealed.plaintext_size, deposit_time })
 }
 
 #[tonic::async_trait]

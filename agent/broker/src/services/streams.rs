@@ -64,7 +64,7 @@ where
                 Err(Fault::StreamProtocol.because("a chunk is empty"))
             }
             Some(Some(Part::Chunk(chunk))) if chunk.len() > CHUNK_LIMIT => {
-                Err(Fault::StreamProtocol.because("a chunk is longer than 1 MiB"))
+                Err(Fault::MessageTooLarge.because("a chunk is longer than 1 MiB"))
             }
             Some(Some(Part::Chunk(chunk))) => Ok(Some(chunk)),
             Some(Some(Part::Header(_))) => Err(Fault::StreamProtocol.because("a second header came")),
@@ -76,7 +76,7 @@ where
 /// The caller's stream broke: a reset, or a message that is none.
 fn broken(status: Status) -> crate::error::Error {
     match status.code() {
-        tonic::Code::OutOfRange => Fault::StreamProtocol.because("a message is longer than 17 MiB"),
+        tonic::Code::OutOfRange => Fault::MessageTooLarge.because("a chunk is longer than 1 MiB"),
         _ => Fault::StreamProtocol.because("the caller's stream broke"),
     }
 }

@@ -15,7 +15,7 @@ use life_vault_protocol::{FrameDecoder, Request, Response, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use zeroize::Zeroize;
 
 use super::keeper::Fresh;
@@ -36,6 +36,7 @@ pub struct Vault(Arc<Shared>);
 struct Shared {
     next: AtomicU64,
     state: Mutex<State>,
+    linked: Notify,
 }
 
 #[derive(Default)]
@@ -64,6 +65,14 @@ impl Vault {
     /// The process behind the link: its id and when it was linked.
     pub fn process(&self) -> Option<(u32, SystemTime)> {
         self.state().link.as_ref().map(|link| (link.pid, link.since))
+    }
+
+    /// Waits until a vault is linked.
+    pub async fn linked(&self) {
+        while self.process().is_none() {
+            // Woken by the link that comes to be after the look, however soon.
+            self.0.linked.notified().await;
+        }
     }
 
     /// Sends a request and waits for its answer.
@@ -118,6 +127,7 @@ impl Vault {
         let (reader, writer) = socket.into_split();
         let (queue, outgoing) = mpsc::channel(QUEUE);
         self.state().link = Some(Link { pid: fresh.pid, since: SystemTime::now(), queue });
+        self.0.linked.notify_one();
         let ended = tokio::select! {
             ended = self.read(reader) => ended,
             ended = write(writer, outgoing) => ended,
@@ -192,6 +202,10 @@ fn adopt(socket: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
     UnixStream::from_std(socket)
 }
 
+#[expect(
+    clippy::await_holding_invalid_type,
+    reason = "the reader is the vault, which reads at once or is replaced"
+)]
 async fn write(mut writer: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Outgoing>) -> io::Result<()> {
     while let Some(Outgoing { frame, descriptors }) = outgoing.recv().await {
         // EXPOSE: into the kernel's socket buffer.
