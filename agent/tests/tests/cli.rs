@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use life_e2e::{binaries, process};
@@ -430,28 +430,30 @@ fn locking(dev: &Dev, name: &str, [patient, clinic]: [&str; 2]) {
         dev.refused(["unlock", certificate, "--user", clinic, "--passphrase-file", passphrase_name]);
     assert_eq!(refused, (77, "WRONG_USER".into()));
 
-    let terminal = on_a_terminal(dev, certificate, &fs::read_to_string(&passphrase).unwrap());
-    assert!(terminal.status.success(), "{}", text(&terminal.stdout));
-    let seen = text(&terminal.stdout);
-    assert!(
-        seen.contains("Passphrase of") && !seen.contains(&fs::read_to_string(passphrase).unwrap()),
-        "{seen}"
-    );
+    let passphrase = fs::read_to_string(passphrase).unwrap();
+    let (success, seen) = on_a_terminal(dev, certificate, &passphrase);
+    assert!(success && seen.contains("UNLOCKED"), "{seen}");
+    assert!(!seen.contains(&passphrase), "the terminal showed the passphrase");
 }
 
-/// Unlocks on a terminal of its own (script(1)), typing the passphrase; gives what the terminal showed.
-fn on_a_terminal(dev: &Dev, certificate: &str, passphrase: &str) -> Output {
-    let life = binaries::path("life");
-    let command = format!("sleep 0.3; '{}' unlock '{certificate}'", life.display());
+/// Unlocks on a terminal of its own (script(1)), typing the passphrase when asked; gives what the terminal showed.
+fn on_a_terminal(dev: &Dev, certificate: &str, passphrase: &str) -> (bool, String) {
+    let command = format!("'{}' unlock '{certificate}'", binaries::path("life").display());
     let mut terminal = Command::new("script");
     terminal.args(["--quiet", "--return", "--echo", "never", "--command", &command, "/dev/null"]);
     terminal.env("LIFE_AGENT_SOCKET", dev.summary["socket"].as_str().unwrap());
-    let mut terminal =
-        terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut keyboard = terminal.stdin.take().unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    let mut screen = terminal.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    while !text(&seen).contains("Passphrase of") {
+        let mut shown = [0; 1024];
+        let read = screen.read(&mut shown).unwrap();
+        assert!(read > 0, "{}", text(&seen));
+        seen.extend_from_slice(&shown[..read]);
+    }
     keyboard.write_all(format!("{passphrase}\n").as_bytes()).unwrap();
-    let output = terminal.wait_with_output();
+    screen.read_to_end(&mut seen).unwrap();
     drop(keyboard);
-    output.unwrap()
+    (terminal.wait().unwrap().success(), text(&seen))
 }
