@@ -59,11 +59,11 @@ def test_what_an_operator_can_do_to_an_account(platform, start_agent):
         agent.lookup(other.uid, user=one.uid)
     platform.edit("UPDATE log_entry SET der = ? WHERE uid = ? AND position = 1", entry, raw[other.uid])
 
-    # Seals swapped, and taken away: either way there is none that the credential opens.
+    # Seals swapped, and taken away.
     agent.lock()
     theirs = platform.read("SELECT der FROM seal WHERE uid = ?", raw[other.uid])[0][0]
     platform.edit("UPDATE seal SET der = ? WHERE uid = ?", theirs, raw[one.uid])
-    with pytest.raises(errors.RootSealMissing):
+    with pytest.raises(errors.RootSealForeign):
         agent.unlock(one.pkcs12, PASSPHRASE)
     platform.edit("DELETE FROM seal WHERE uid = ?", raw[one.uid])
     with pytest.raises(errors.RootSealMissing):
