@@ -129,7 +129,7 @@ async fn sigterm_lets_running_calls_end_and_leaves_nothing_behind() {
     agent.broker().signal(Signal::TERM);
     let ended = tokio::time::timeout(Duration::from_secs(10), call).await.expect("a call hangs").unwrap();
     if let Err(status) = ended {
-        assert!(["AGENT_STOPPING", "CREDENTIAL_LOCKED"].contains(&status.reason().as_str()), "{status:?}");
+        assert!(["SHUTTING_DOWN", "CREDENTIAL_LOCKED"].contains(&status.reason().as_str()), "{status:?}");
     }
     let status = agent.broker().wait(Duration::from_secs(10)).expect("it stops");
     assert!(status.success(), "{status:?}: {}", agent.log());
