@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -19,6 +19,8 @@ use crate::error::Error;
 const START: Duration = Duration::from_secs(30);
 /// How long a process may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an ended process may remain as an entry in the table of processes.
+const REAPING: Duration = Duration::from_secs(2);
 
 /// A process that was started, perhaps by an earlier run of this program.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -109,10 +111,22 @@ impl Process {
                 Err(error) => return Err(failed(error.into())),
             }
             if has_ended(&handle, patience).map_err(failed)? {
+                self.wait_until_reaped();
                 return Ok(());
             }
         }
         Err(failed(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Waits a little until nothing of an ended process is left to see: its parent, be it this program or the
+    /// machine's first process, has still to take note of its end.
+    fn wait_until_reaped(&self) {
+        let end = Instant::now() + REAPING;
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        while Path::new(&format!("/proc/{}", self.pid)).exists() && Instant::now() < end {
+            let _not_our_child = waitpid(pid, WaitOptions::NOHANG);
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Whether it still runs.
@@ -178,10 +192,10 @@ mod tests {
 
     #[test]
     fn a_process_is_ended_once() {
-        let (mut sleeper, _logs) = sleeper();
+        let (sleeper, _logs) = sleeper();
         assert!(sleeper.process.is_alive());
         sleeper.process.end().unwrap();
-        assert!(sleeper.ended().is_some());
+        assert!(!Path::new(&format!("/proc/{}", sleeper.process.pid)).exists());
         assert!(!sleeper.process.is_alive());
         sleeper.process.end().unwrap();
     }
@@ -196,6 +210,6 @@ mod tests {
         other.end().unwrap();
         assert!(sleeper.ended().is_none());
         sleeper.process.end().unwrap();
-        assert!(sleeper.ended().is_some());
+        assert!(!sleeper.process.is_alive());
     }
 }
