@@ -200,9 +200,12 @@ const LIES: &[Lie] = &[
         name: "a damaged seal",
         to: To::Own,
         tell: |database, victim, _| {
-            let edit = "UPDATE seal SET der = substr(der, 1, length(der) - 9) || x'00' || substr(der, -8) \
-                        WHERE uid = ?1";
-            assert_eq!(database.execute(edit, [victim.uid.as_bytes()]).unwrap(), 1);
+            let read = "SELECT der FROM seal WHERE uid = ?1";
+            let mut der: Vec<u8> = database.query_row(read, [victim.uid.as_bytes()], |row| row.get(0)).unwrap();
+            let near_the_end = der.len() - 9;
+            der[near_the_end] ^= 1;
+            let edit = "UPDATE seal SET der = ?1 WHERE uid = ?2";
+            assert_eq!(database.execute(edit, params![der, victim.uid.as_bytes()]).unwrap(), 1);
         },
         reasons: &["ROOT_SEAL_FOREIGN"],
     },
