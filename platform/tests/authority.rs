@@ -105,6 +105,9 @@ fn it_issues_once_for_one_genesis_and_only_on_evidence() {
     ] {
         refused(&authority.answer(issue(fresh.uid, evidence)), why);
     }
+    // The clock stands a day ahead; a log from a day after that is none.
+    let late = Draft { time: fresh.time.plus(2 * 86_400), ..new_draft(3) };
+    refused(&authority.answer(issue(late.uid, evidence(&late))), "future");
     assert!(matches!(authority.answer(issue(fresh.uid, evidence(&fresh))), Response::Issued { .. }));
 }
 

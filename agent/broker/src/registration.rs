@@ -113,8 +113,9 @@ async fn enroll(
     let (encryption, root) = registration.put_keys(&keys).await?;
     let encryption = pending.answer(KeySlot::Encryption, encryption).await?;
     let root = pending.answer(KeySlot::Root, root).await?;
-    let (log, seal) = pending.commit(clock::now()?.unix()).await?;
-    let account = account_log::verify_for(uid, &log)?;
+    let now = clock::now()?;
+    let (log, seal) = pending.commit(now.unix()).await?;
+    let account = account_log::verify_for(uid, &log, now)?;
     let (mut certificates, issuers) = registration.commit(encryption, root, log, seal).await?;
 
     // The vault checks the three that go into the file; the root credential's stays with the platform.

@@ -41,18 +41,18 @@ pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate
     let began = agent.identities.epoch();
     agent.identities.check_room(limit, credential.expected)?;
     let binding = agent.platform.bound().await?;
-    let now = clock::now()?;
     let opened = agent
         .vault
         .open_software_certificate(
             credential.pkcs12,
             credential.secret,
             credential.descriptors,
-            now.unix(),
+            clock::now()?.unix(),
             credential.expected,
         )
         .await?;
-    let identity = Arc::new(open_account(agent, binding, opened, now).await?);
+    // Somebody may have taken long to type; what comes now is judged by the time now.
+    let identity = Arc::new(open_account(agent, binding, opened, clock::now()?).await?);
     agent.identities.insert(identity.clone(), began, limit)?;
     Ok(identity)
 }
@@ -75,7 +75,7 @@ async fn open_account(
     let tls = identified(&binding.bundle.server_root, session.clone(), &authentication, &path)?;
     let client = agent.platform.client(&binding, tls);
     let (me, seals) = tokio::try_join!(client.me(), client.seals())?;
-    let account = account_log::verify_for(uid, &me.log)?;
+    let account = account_log::verify_for(uid, &me.log, now)?;
     let seals = own_seals(&account, &authentication, seals)?;
     let root = open_root(&session, &account, me, seals, &binding, &crl, now).await?;
 
@@ -168,11 +168,12 @@ async fn open_root(
     crl: &[u8],
     now: Timestamp,
 ) -> Result<OpenedRoot> {
-    let opened = session.open_root(me.log.clone(), seals).await.map_err(|error| match error.fault() {
-        // The platform says that it is ours, and the vault finds that it is not.
-        Fault::RootSealMissing => Fault::RootSealForeign.into(),
-        _ => error,
-    })?;
+    let opened =
+        session.open_root(me.log.clone(), seals, now.unix()).await.map_err(|error| match error.fault() {
+            // The platform says that it is ours, and the vault finds that it is not.
+            Fault::RootSealMissing => Fault::RootSealForeign.into(),
+            _ => error,
+        })?;
     let untrusted = |why| Fault::PlatformUntrusted.because(why);
     let der = me
         .certificates

@@ -31,7 +31,7 @@ fn open(file: &[u8]) -> SoftwareCertificate {
 
 impl Scene {
     fn state(&self) -> AccountState {
-        verify(&self.account.log).unwrap()
+        verify(&self.account.log, now()).unwrap()
     }
 
     fn error(&self, seals: &[Vec<u8>]) -> RootError {
@@ -101,7 +101,7 @@ fn only_a_live_credential_opens_anything() {
     scene.account.revoke_by_another();
     assert_eq!(scene.error(std::slice::from_ref(&seal)), RootError::NotLive);
     let refuse = |account: &Account| {
-        let state = verify(&account.log).unwrap();
+        let state = verify(&account.log, now()).unwrap();
         RootCredential::open(&scene.opened, &state, std::slice::from_ref(&seal)).err().unwrap()
     };
     // Another user's log, and a log of the same user with other keys.

@@ -9,6 +9,9 @@ use der::asn1::GeneralizedTime;
 /// The last second of the year 9999, which both GeneralizedTime and RFC 3339 can say.
 const LAST: i64 = 253_402_300_799;
 
+/// How far the clocks of honest machines may differ, in seconds.
+pub const MAX_CLOCK_SKEW: u32 = 300;
+
 /// Whole seconds since 1970-01-01T00:00:00Z, without leap seconds; from then to the end of the year 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -52,6 +55,12 @@ impl Timestamp {
     #[must_use]
     pub fn minus(self, seconds: u32) -> Self {
         Self((self.0 - i64::from(seconds)).max(0))
+    }
+
+    /// Whether it lies ahead of `now` by more than [`MAX_CLOCK_SKEW`]: no honest clock said so.
+    #[must_use]
+    pub fn is_in_the_future(self, now: Self) -> bool {
+        self > now.plus(MAX_CLOCK_SKEW)
     }
 
     pub(crate) fn to_asn1(self) -> der::Result<GeneralizedTime> {
@@ -152,5 +161,7 @@ mod tests {
         let last = Timestamp::from_unix(LAST).unwrap();
         assert_eq!(last.plus(1), last);
         assert_eq!(Timestamp::from_unix(5).unwrap().minus(9).unix(), 0);
+        assert!(!last.is_in_the_future(last.minus(300)));
+        assert!(last.is_in_the_future(last.minus(301)));
     }
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::author::Author;
+use common::author::{Author, now};
 use life_pki::CredentialKind;
 use life_pki::account_log::{Pin, PinError, verify};
 use proptest::prelude::*;
@@ -117,7 +117,7 @@ proptest! {
     fn random_histories_verify_and_extend(steps in prop::collection::vec(step(), 0..24)) {
         let author = write(1, &steps);
         let log = author.ders();
-        let state = verify(&log).unwrap();
+        let state = verify(&log, now()).unwrap();
         prop_assert_eq!(state.length() as usize, log.len());
         prop_assert_eq!(state.current_root().generation, author.generation);
         for holder in &author.holders {
@@ -125,8 +125,8 @@ proptest! {
         }
         // A pin of any earlier state is extended by the whole.
         for earlier in 2..=log.len() {
-            let pin = Pin::from_state(&verify(&log[..earlier]).unwrap());
-            let (extended, _) = pin.extend(&log).unwrap();
+            let pin = Pin::from_state(&verify(&log[..earlier], now()).unwrap());
+            let (extended, _) = pin.extend(&log, now()).unwrap();
             prop_assert_eq!(&extended, &state);
         }
     }
@@ -138,19 +138,19 @@ proptest! {
     ) {
         let log = write(1, &steps).ders();
         let foreign = write(2, &steps).ders();
-        let pin = Pin::from_state(&verify(&log).unwrap());
+        let pin = Pin::from_state(&verify(&log, now()).unwrap());
         for mutation in mutations {
             let mut changed = log.clone();
             mutate(&mut changed, &foreign, mutation);
             if changed == log {
                 continue;
             }
-            let verdict = pin.extend(&changed);
+            let verdict = pin.extend(&changed, now());
             let noticed = matches!(verdict, Err(PinError::Invalid(_) | PinError::RolledBack | PinError::Forked));
             prop_assert!(noticed, "{:?}: {:?}", mutation, verdict);
             // Only a shorter log proves itself; everything else breaks a rule without any pin.
             let prefix = log.starts_with(&changed);
-            prop_assert_eq!(verify(&changed).is_ok(), prefix && changed.len() >= 2, "{:?}", mutation);
+            prop_assert_eq!(verify(&changed, now()).is_ok(), prefix && changed.len() >= 2, "{:?}", mutation);
         }
     }
 
@@ -178,9 +178,9 @@ proptest! {
         author.generation = generation;
         let other = finish(&mut author, &right);
         prop_assume!(one.len() > shared && other.len() > shared);
-        let pin = Pin::from_state(&verify(&one).unwrap());
-        prop_assert!(verify(&other).is_ok());
-        let verdict = pin.extend(&other);
+        let pin = Pin::from_state(&verify(&one, now()).unwrap());
+        prop_assert!(verify(&other, now()).is_ok());
+        let verdict = pin.extend(&other, now());
         let expected = if other.len() < one.len() { PinError::RolledBack } else { PinError::Forked };
         prop_assert_eq!(verdict.unwrap_err(), expected);
     }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::author::{Author, sign};
+use common::author::{Author, now, sign};
 use life_pki::account_log::{
     Change, Entry, EntryBody, EntryError, EntryHash, LogError, LogFault, MAX_ENTRIES, MAX_ENTRY_SIZE, Pin,
     PinError, verify, verify_for,
@@ -22,7 +22,7 @@ fn account() -> Author {
 fn fault_of(author: &Author, entry: &Entry) -> LogFault {
     let mut entries = author.ders();
     entries.push(entry.to_der().to_vec());
-    let error = verify(&entries).unwrap_err();
+    let error = verify(&entries, now()).unwrap_err();
     assert_eq!(error.index, entries.len() - 1);
     error.fault
 }
@@ -40,7 +40,7 @@ fn a_history_says_what_happened() {
     let mut author = account();
     author.rotate(1);
     author.revoke(1, 0);
-    let state = verify(&author.ders()).unwrap();
+    let state = verify(&author.ders(), now()).unwrap();
     assert_eq!(state.uid(), author.uid);
     assert_eq!(state.kind(), ParticipantKind::Patient);
     assert_eq!(state.genesis(), author.entries[0].hash());
@@ -68,7 +68,7 @@ fn liveness_follows_the_times_of_the_entries() {
     let added = author.time;
     author.time = added.plus(100);
     author.revoke(1, 0);
-    let state = verify(&author.ders()).unwrap();
+    let state = verify(&author.ders(), now()).unwrap();
     let record = state.credential(&author.holders[0].keys.id).unwrap();
     assert!(!record.was_live_at(added.minus(1)));
     assert!(record.was_live_at(added));
@@ -85,7 +85,7 @@ fn the_genesis_has_its_own_rules() {
             EntryBody::genesis(author.uid, ParticipantKind::Patient, holder.keys.clone(), author.time);
         edit(&mut body);
         let entry = sign(body, &holder.key, None);
-        verify(&[entry.to_der()]).unwrap_err().fault
+        verify(&[entry.to_der()], now()).unwrap_err().fault
     };
     assert_eq!(genesis(&|_| ()), LogFault::Incomplete, "good so far, but no root credential");
     assert_eq!(genesis(&|body| body.index = 1), LogFault::WrongIndex);
@@ -120,7 +120,7 @@ fn a_genesis_with_a_proof_of_possession_is_refused() {
     let holder = author.new_holder(CredentialKind::LifeKey);
     let body = EntryBody::genesis(author.uid, ParticipantKind::Patient, holder.keys.clone(), author.time);
     let entry = sign(body, &holder.key, Some(&holder.key));
-    assert_eq!(verify(&[entry.to_der()]).unwrap_err().fault, LogFault::Possession);
+    assert_eq!(verify(&[entry.to_der()], now()).unwrap_err().fault, LogFault::Possession);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_genesis_signed_by_another_message_is_refused() {
     let body = EntryBody::genesis(author.uid, ParticipantKind::Patient, holder.keys.clone(), author.time);
     let signature = holder.key.sign(&body.possession_input().unwrap()).unwrap();
     let entry = Entry::assemble(body, holder.key.public_key(), signature, None).unwrap();
-    assert_eq!(verify(&[entry.to_der()]).unwrap_err().fault, LogFault::BadSignature);
+    assert_eq!(verify(&[entry.to_der()], now()).unwrap_err().fault, LogFault::BadSignature);
 }
 
 #[test]
@@ -138,12 +138,12 @@ fn entry_1_is_the_first_root_credential() {
     let mut author = Author::registered(1);
     author.entries.truncate(1);
     author.add(0, CredentialKind::SmartCard);
-    assert_eq!(verify(&author.ders()), Err(LogError { index: 1, fault: LogFault::Incomplete }));
+    assert_eq!(verify(&author.ders(), now()), Err(LogError { index: 1, fault: LogFault::Incomplete }));
     author.entries.truncate(1);
     author.revoke(0, 0);
-    assert_eq!(verify(&author.ders()), Err(LogError { index: 1, fault: LogFault::Incomplete }));
+    assert_eq!(verify(&author.ders(), now()), Err(LogError { index: 1, fault: LogFault::Incomplete }));
     let none: [&[u8]; 0] = [];
-    assert_eq!(verify(&none), Err(LogError { index: 0, fault: LogFault::Incomplete }));
+    assert_eq!(verify(&none, now()), Err(LogError { index: 0, fault: LogFault::Incomplete }));
 }
 
 #[test]
@@ -160,6 +160,39 @@ fn place_chain_user_and_time_must_fit() {
     assert_eq!(fault(&|body| body.previous = EntryHash::ZERO), LogFault::BrokenChain);
     assert_eq!(fault(&|body| body.uid = Uid::from_random([7; 16])), LogFault::WrongUser);
     assert_eq!(fault(&|body| body.time = body.time.minus(1)), LogFault::TimeRunsBackwards);
+}
+
+#[test]
+fn no_entry_is_from_the_future() {
+    let mut author = account();
+    let pin = Pin::from_state(&verify(&author.ders(), now()).unwrap());
+    let honest = author.ders();
+    // As far ahead as clocks may be, and one second more.
+    author.time = now().plus(300);
+    author.rotate(0);
+    assert!(verify(&author.ders(), now()).is_ok());
+    assert!(pin.extend(&author.ders(), now()).is_ok());
+    let early = now().minus(1);
+    let refused = LogError { index: 4, fault: LogFault::FromTheFuture };
+    assert_eq!(verify(&author.ders(), early), Err(refused));
+    assert_eq!(verify_for(author.uid, &author.ders(), early), Err(refused));
+    assert_eq!(pin.extend(&author.ders(), early), Err(PinError::Invalid(refused)));
+    assert!(verify(&honest, early).is_ok());
+
+    // A thief of one credential cannot shut the owner out by an entry that nothing real can follow.
+    author.entries.truncate(4);
+    author.generation -= 1;
+    author.time = "9999-12-31T23:59:59Z".parse().unwrap();
+    author.rotate(1);
+    assert_eq!(verify(&author.ders(), now()), Err(refused));
+    author.entries.truncate(4);
+    author.time = now();
+    author.revoke(0, 1);
+    assert!(pin.extend(&author.ders(), now()).is_ok());
+
+    let born_late = Author::registered(1).ders();
+    let fault = LogError { index: 0, fault: LogFault::FromTheFuture };
+    assert_eq!(verify(&born_late, common::authority::day(2025, 1, 1)), Err(fault));
 }
 
 #[test]
@@ -208,7 +241,7 @@ fn ids_and_keys_never_come_twice() {
     author.add(0, CredentialKind::SuperPin);
     author.revoke(0, 3);
     let old = author.holders[3].keys.clone();
-    let root = verify(&author.ders()).unwrap().current_root().spki_hash;
+    let root = verify(&author.ders(), now()).unwrap().current_root().spki_hash;
     let holder = author.new_holder(CredentialKind::LifeKey);
     let fault = |edit: &dyn Fn(&mut life_pki::account_log::CredentialKeys)| {
         let mut keys = holder.keys.clone();
@@ -268,9 +301,9 @@ fn sizes_are_capped() {
     let author = account();
     let mut entries = author.ders();
     entries.push(vec![0x30; MAX_ENTRY_SIZE + 1]);
-    assert_eq!(verify(&entries).unwrap_err().fault, LogFault::Entry(EntryError::TooLong));
+    assert_eq!(verify(&entries, now()).unwrap_err().fault, LogFault::Entry(EntryError::TooLong));
     let many = vec![author.ders()[0].clone(); MAX_ENTRIES + 1];
-    assert_eq!(verify(&many), Err(LogError { index: MAX_ENTRIES, fault: LogFault::TooLong }));
+    assert_eq!(verify(&many, now()), Err(LogError { index: MAX_ENTRIES, fault: LogFault::TooLong }));
 
     let body = next(&author, Change::RevokeCredential(author.holders[1].keys.id));
     let long = Entry::assemble(body, author.holders[0].key.public_key(), vec![0; MAX_ENTRY_SIZE], None);
@@ -288,24 +321,24 @@ fn rsa_4096_entries_fit() {
     author.entries.push(entry);
     author.holders.push(holder);
     author.rotate(3);
-    assert!(verify(&author.ders()).is_ok());
+    assert!(verify(&author.ders(), now()).is_ok());
 }
 
 #[test]
 fn a_log_of_another_user_is_refused() {
     let author = account();
-    assert!(verify_for(author.uid, &author.ders()).is_ok());
-    let fault = verify_for(Uid::from_random([9; 16]), &author.ders()).unwrap_err().fault;
+    assert!(verify_for(author.uid, &author.ders(), now()).is_ok());
+    let fault = verify_for(Uid::from_random([9; 16]), &author.ders(), now()).unwrap_err().fault;
     assert_eq!(fault, LogFault::WrongUser);
 }
 
 #[test]
 fn a_pin_tells_extension_fork_rollback_and_reset_apart() {
     let mut author = account();
-    let pin = Pin::from_state(&verify(&author.ders()).unwrap());
+    let pin = Pin::from_state(&verify(&author.ders(), now()).unwrap());
     assert_eq!(Pin::from_der(&pin.to_der().unwrap()), Ok(pin.clone()));
 
-    let (_, same) = pin.extend(&author.ders()).unwrap();
+    let (_, same) = pin.extend(&author.ders(), now()).unwrap();
     assert_eq!(same, pin);
 
     let mut fork = author.ders();
@@ -315,31 +348,31 @@ fn a_pin_tells_extension_fork_rollback_and_reset_apart() {
         Change::RevokeCredential(author.holders[0].keys.id),
     );
     fork[3] = sign(body, &author.holders[1].key, None).to_der().to_vec();
-    assert_eq!(pin.extend(&fork), Err(PinError::Forked));
+    assert_eq!(pin.extend(&fork, now()), Err(PinError::Forked));
 
-    assert_eq!(pin.extend(&author.ders()[..3]), Err(PinError::RolledBack));
+    assert_eq!(pin.extend(&author.ders()[..3], now()), Err(PinError::RolledBack));
     let reset = Author::registered(1);
     assert_eq!(reset.uid, author.uid);
-    assert_eq!(pin.extend(&reset.ders()), Err(PinError::IdentityChanged));
+    assert_eq!(pin.extend(&reset.ders(), now()), Err(PinError::IdentityChanged));
     let foreign = Author::registered(2);
     assert!(matches!(
-        pin.extend(&foreign.ders()),
+        pin.extend(&foreign.ders(), now()),
         Err(PinError::Invalid(LogError { fault: LogFault::WrongUser, .. }))
     ));
 
     author.rotate(0);
-    let (state, extended) = pin.extend(&author.ders()).unwrap();
+    let (state, extended) = pin.extend(&author.ders(), now()).unwrap();
     assert_eq!(extended, Pin::from_state(&state));
     assert_eq!((extended.length(), extended.generation()), (5, 2));
     let mut broken = author.ders();
     broken[4][20] ^= 1;
-    assert!(matches!(pin.extend(&broken), Err(PinError::Invalid(LogError { index: 4, .. }))));
+    assert!(matches!(pin.extend(&broken, now()), Err(PinError::Invalid(LogError { index: 4, .. }))));
 }
 
 #[test]
 fn an_implausible_pin_is_refused() {
     let author = account();
-    let der = Pin::from_state(&verify(&author.ders()).unwrap()).to_der().unwrap();
+    let der = Pin::from_state(&verify(&author.ders(), now()).unwrap()).to_der().unwrap();
     let tail = der.len() - 6;
     assert_eq!(der[tail..], [2, 1, 4, 2, 1, 1], "length 4, generation 1");
     for (at, value) in [(2, 1), (2, 0), (5, 0), (5, 4), (5, 0xff)] {

@@ -5,7 +5,7 @@ mod common;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
 
-use common::author::Author;
+use common::author::{Author, now};
 use common::authority::{Authority, day};
 use life_pki::account_log::{Pin, verify};
 use life_pki::receipt::Receipt;
@@ -50,7 +50,7 @@ fn write_seeds() {
     {
         write("account_log_entry", name, entry);
     }
-    write("pin", "pin", &Pin::from_state(&verify(&author.ders()).unwrap()).to_der().unwrap());
+    write("pin", "pin", &Pin::from_state(&verify(&author.ders(), now()).unwrap()).to_der().unwrap());
 
     let authority = Authority::new();
     let rsa = PrivateKey::generate_rsa(3072).unwrap();

@@ -175,6 +175,9 @@ pub enum Request {
         log: Vec<Vec<u8>>,
         /// Root key seals (envelopes, DER) that may be meant for this credential.
         seals: Vec<Vec<u8>>,
+        /// The time to judge the log at, in Unix seconds: no entry may lie ahead of it. It comes from the broker, as when a
+        /// software certificate is opened.
+        now: i64,
     },
     /// Opens a software certificate and starts a session.
     OpenSoftwareCertificate {

@@ -43,10 +43,11 @@ impl Request {
                 out.u64(session.0);
                 out.bytes(data);
             }
-            Self::OpenRoot { session, log, seals } => {
+            Self::OpenRoot { session, log, seals, now } => {
                 out.u64(session.0);
                 out.list(log);
                 out.list(seals);
+                out.i64(*now);
             }
             Self::OpenSoftwareCertificate { pkcs12, secret, now, expected } => {
                 out.bytes(pkcs12);
@@ -106,6 +107,7 @@ impl Request {
                 session: SessionId(input.u64()?),
                 log: input.list(MAX_LOG_ENTRIES, MAX_LOG_ENTRY)?,
                 seals: input.list(MAX_SEALS, MAX_ENVELOPE)?,
+                now: input.i64()?,
             },
             RequestKind::SignAttributes => Self::SignAttributes {
                 session: SessionId(input.u64()?),

@@ -53,7 +53,12 @@ fn requests() -> Vec<Request> {
             }),
             None,
         ),
-        Request::OpenRoot { session, log: vec![b"entry".to_vec()], seals: vec![b"seal".to_vec(), vec![]] },
+        Request::OpenRoot {
+            session,
+            log: vec![b"entry".to_vec()],
+            seals: vec![b"seal".to_vec(), vec![]],
+            now: 1_800_000_000,
+        },
         Request::SignAttributes { session, attributes: b"attributes".to_vec() },
         Request::SignTls { session, input: b"input".to_vec() },
         Request::UnwrapContentKey { session, recipient_info: b"recipient".to_vec() },
@@ -166,7 +171,8 @@ fn cut_and_lengthened_messages_are_refused() {
 #[test]
 fn absurd_lengths_allocate_nothing() {
     // A count of 4,294,967,295 log entries, and a file of as many bytes.
-    let mut log = request_body(&Request::OpenRoot { session: SessionId(1), log: vec![], seals: vec![] });
+    let mut log =
+        request_body(&Request::OpenRoot { session: SessionId(1), log: vec![], seals: vec![], now: 0 });
     log[9..13].copy_from_slice(&[0xff; 4]);
     assert!(Request::decode(&log).is_err());
     assert!(Request::decode(&[7, 0xff, 0xff, 0xff, 0xff, 0]).is_err());

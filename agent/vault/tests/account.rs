@@ -64,7 +64,7 @@ fn registration_export_and_unlock() {
             panic!("no second commit")
         };
         assert_eq!((&again, &seal_again), (&log, &seal));
-        let account = verify(&log).unwrap();
+        let account = verify(&log, now()).unwrap();
         assert_eq!(account.uid(), uid(ALICE));
         assert_eq!(account.current_root().spki_hash, root.hash());
         let credential = &account.credentials()[0];
@@ -112,7 +112,7 @@ fn registration_export_and_unlock() {
         let Response::Opened { session, .. } = vault.call(&open_request(&file, PASSPHRASE)) else {
             panic!("not opened")
         };
-        let open_root = Request::OpenRoot { session, log, seals: vec![seal] };
+        let open_root = Request::OpenRoot { session, log, seals: vec![seal], now: now().unix() };
         let Response::Root { generation, root_spki, credential_id, genesis, head } = vault.call(&open_root)
         else {
             panic!("no root")

@@ -191,7 +191,7 @@ fn roots_open_only_from_verified_logs_and_own_seals() {
     let mut vault = Vault::start();
     let session = vault.open(&alice, &ca);
     let mut refused = |log: &[Vec<u8>], seals: Vec<Vec<u8>>| {
-        vault.refusal(&Request::OpenRoot { session, log: log.to_vec(), seals })
+        vault.refusal(&Request::OpenRoot { session, log: log.to_vec(), seals, now: now().unix() })
     };
     let good = alice.seal(|_| {});
     // The log: none, cut short, another user's, changed, or the user's but without this credential.
@@ -215,7 +215,14 @@ fn roots_open_only_from_verified_logs_and_own_seals() {
         VaultError::SealForeign
     );
     // After all that the right ones still work, once.
-    let request = || Request::OpenRoot { session, log: alice.log.clone(), seals: vec![good.clone()] };
+    let request_at = |now| {
+        let (log, seals) = (alice.log.clone(), vec![good.clone()]);
+        Request::OpenRoot { session, log, seals, now }
+    };
+    let request = || request_at(now().unix());
+    // The log: from the future.
+    assert_eq!(vault.refusal(&request_at(now().unix() - 3600)), VaultError::LogInvalid);
+    assert_eq!(vault.refusal(&request_at(-1)), VaultError::Malformed);
     assert!(matches!(vault.call(&request()), Response::Root { .. }));
     assert_eq!(vault.refusal(&request()), VaultError::WrongState);
 }
@@ -321,7 +328,7 @@ fn about_a_handle(kind: RequestKind, session: SessionId, pending: PendingId) -> 
             passphrase: secret(PASSPHRASE),
         },
         RequestKind::DiscardAccount => Request::DiscardAccount { pending },
-        RequestKind::OpenRoot => Request::OpenRoot { session, log: vec![], seals: vec![] },
+        RequestKind::OpenRoot => Request::OpenRoot { session, log: vec![], seals: vec![], now: 0 },
         RequestKind::SignAttributes => Request::SignAttributes { session, attributes: vec![] },
         RequestKind::SignTls => Request::SignTls { session, input: vec![] },
         RequestKind::UnwrapContentKey => Request::UnwrapContentKey { session, recipient_info: vec![] },

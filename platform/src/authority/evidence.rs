@@ -2,9 +2,9 @@
 //!
 //! `serve` checks it before it asks, and the CA checks it again: neither believes the other.
 
-use life_pki::account_log::{self, AccountState, CredentialRecord, LogError};
+use life_pki::account_log::{self, AccountState, CredentialRecord, LogError, LogFault};
 use life_pki::profile::SlotProfile;
-use life_pki::{KeySlot, PublicKey, SpkiHash, Uid, csr};
+use life_pki::{KeySlot, PublicKey, SpkiHash, Timestamp, Uid, csr};
 use serde::{Deserialize, Serialize};
 
 use crate::encoding::{Base64, sha256};
@@ -54,6 +54,14 @@ pub enum EvidenceError {
     /// Two slots share one key.
     #[error("two slots share one key")]
     SharedKey,
+}
+
+impl EvidenceError {
+    /// Whether nothing is wrong but the time: one clock or the other is.
+    #[must_use]
+    pub fn is_clock_skew(&self) -> bool {
+        matches!(self, Self::Log(LogError { fault: LogFault::FromTheFuture, .. }))
+    }
 }
 
 /// The four keys after their checks.
@@ -113,15 +121,15 @@ pub struct CheckedEvidence {
 }
 
 impl Evidence {
-    /// Verifies the log, and that it names exactly the keys that were proven.
+    /// Verifies the log as of `now`, and that it names exactly the keys that were proven.
     ///
     /// # Errors
     /// [`EvidenceError`].
-    pub fn check(&self, uid: Uid) -> Result<CheckedEvidence, EvidenceError> {
+    pub fn check(&self, uid: Uid, now: Timestamp) -> Result<CheckedEvidence, EvidenceError> {
         if self.log.len() != 2 {
             return Err(EvidenceError::Shape);
         }
-        let state = account_log::verify_for(uid, &self.log)?;
+        let state = account_log::verify_for(uid, &self.log, now)?;
         let [credential] = state.credentials() else { return Err(EvidenceError::Shape) };
         let credential = credential.clone();
         let keys = self.keys.check(uid)?;

@@ -61,7 +61,8 @@ impl Authority {
 
     fn issue(&mut self, uid: &str, evidence: &Evidence) -> Result<Response, Error> {
         let uid: Uid = uid.parse().map_err(|_| Error::CaRefused("not a user id".to_owned()))?;
-        let checked = evidence.check(uid).map_err(|fault| Error::CaRefused(fault.to_string()))?;
+        let checked =
+            evidence.check(uid, self.clock.now()).map_err(|fault| Error::CaRefused(fault.to_string()))?;
         let digest = evidence.digest();
         let issued = match self.ledger.account(uid)? {
             Some(known) if known.evidence == digest => known.issued,

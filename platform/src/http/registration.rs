@@ -165,7 +165,11 @@ fn accept(
         .ok_or_else(|| Problem::new(Reason::KeysMissing, "PUT the keys and open their challenges first"))?;
     check_answers(&proving, &commit)?;
     let evidence_of = Evidence { keys: proving.keys.clone(), log: commit.log.clone() };
-    let checked = evidence_of.check(registration.uid).map_err(|fault| evidence(&fault))?;
+    let now = app.clock.now();
+    let checked = evidence_of.check(registration.uid, now).map_err(|fault| match fault {
+        fault if fault.is_clock_skew() => out_of_time(now),
+        fault => evidence(&fault),
+    })?;
     check_seal(&commit.seal.0, &checked)?;
     if checked.state.kind() != registration.kind {
         return Err(evidence(&"the account log names another kind of participant"));
@@ -254,11 +258,15 @@ fn check_times(app: &App, registration: &Registration, log: [&[u8]; 2]) -> Resul
     for entry in log {
         let entry = Entry::from_der(entry).map_err(|fault| evidence(&fault))?;
         if !(earliest..=latest).contains(&entry.body().time) {
-            let detail = format!("an entry of the account log is out of time: it is {now} here");
-            return Err(Problem::new(Reason::ClockSkew, detail));
+            return Err(out_of_time(now));
         }
     }
     Ok(())
+}
+
+fn out_of_time(now: Timestamp) -> Problem {
+    let detail = format!("an entry of the account log is out of time: it is {now} here");
+    Problem::new(Reason::ClockSkew, detail)
 }
 
 fn require_approved(registration: &Registration) -> Result<(), Problem> {

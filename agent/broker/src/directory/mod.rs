@@ -86,10 +86,11 @@ impl Directory {
     /// # Errors
     /// ACCOUNT_LOG_FORKED, ACCOUNT_LOG_ROLLED_BACK.
     pub async fn check_own(&self, log: &[Vec<u8>]) -> Result<()> {
+        let now = clock::now()?;
         let mut pins = self.pins.lock().await;
         let pin = match &pins.own {
-            None => Pin::from_state(&account_log::verify_for(self.uid, log)?),
-            Some(pin) => match pin.extend(log) {
+            None => Pin::from_state(&account_log::verify_for(self.uid, log, now)?),
+            Some(pin) => match pin.extend(log, now) {
                 // One's own account cannot have been reset: its keys opened this very pin store.
                 Err(PinError::IdentityChanged) => return Err(Fault::AccountLogForked.into()),
                 extended => extended?.1,
@@ -133,7 +134,7 @@ impl Directory {
         let mut pins = self.pins.lock().await;
         let (account, pin, before) = match pins.peers.get(&uid) {
             None => {
-                let account = account_log::verify_for(uid, &found.log)?;
+                let account = account_log::verify_for(uid, &found.log, now)?;
                 let pin = Pin::from_state(&account);
                 (account, pin, None)
             }
@@ -142,7 +143,7 @@ impl Directory {
                 return Err(Fault::AccountLogRolledBack.into());
             }
             Some(peer) => {
-                let (account, pin) = peer.pin.extend(&found.log)?;
+                let (account, pin) = peer.pin.extend(&found.log, now)?;
                 let unchanged = peer.pin == pin;
                 (account, pin, Some((peer.first_seen, peer.confirmed, unchanged)))
             }
@@ -170,7 +171,8 @@ impl Directory {
             return Some(known.account.clone());
         }
         let pins = self.pins.lock().await;
-        pins.peers.get(&uid).and_then(|peer| peer.pin.extend(&peer.log).ok()).map(|(account, _)| account)
+        let peer = pins.peers.get(&uid)?;
+        peer.pin.extend(&peer.log, clock::now().ok()?).ok().map(|(account, _)| account)
     }
 
     /// Records that a person compared the fingerprint, or accepts an account that was reset. The certificate is judged
@@ -182,13 +184,13 @@ impl Directory {
         let found = self.client.user(uid).await?;
         let now = clock::now()?;
         let mut pins = self.pins.lock().await;
-        let account = account_log::verify_for(uid, &found.log)?;
-        let first_seen = match pins.peers.get(&uid).map(|peer| (peer.pin.extend(&found.log), peer.first_seen))
-        {
-            None | Some((Err(PinError::IdentityChanged), _)) => now,
-            Some((Ok(_), first_seen)) => first_seen,
-            Some((Err(error), _)) => return Err(error.into()),
-        };
+        let account = account_log::verify_for(uid, &found.log, now)?;
+        let first_seen =
+            match pins.peers.get(&uid).map(|peer| (peer.pin.extend(&found.log, now), peer.first_seen)) {
+                None | Some((Err(PinError::IdentityChanged), _)) => now,
+                Some((Ok(_), first_seen)) => first_seen,
+                Some((Err(error), _)) => return Err(error.into()),
+            };
         let digits =
             |text: &str| text.chars().filter(|c| !matches!(c, ' ' | '-' | '\t' | '\n')).collect::<String>();
         if digits(&account_log::fingerprint(&account.genesis())) != digits(fingerprint) {
@@ -257,7 +259,7 @@ fn recipient_fault(error: ChainError) -> Error {
 
 /// A user as pinned, without asking the platform.
 fn pinned(peer: &Peer) -> Result<Known> {
-    let (account, _) = peer.pin.extend(&peer.log)?;
+    let (account, _) = peer.pin.extend(&peer.log, clock::now()?)?;
     let certificate = Certificate::from_der(&peer.certificate)
         .map_err(|_| Fault::StateUnusable.because("the pin file is damaged"))?;
     if certificate.public_key().hash() != account.current_root().spki_hash {

@@ -63,7 +63,7 @@ impl Accounts {
         let reading = async {
             let me = identity.client.me().await?;
             identity.directory.check_own(&me.log).await?;
-            Ok(account_log::verify_for(identity.uid, &me.log)?)
+            Ok(account_log::verify_for(identity.uid, &me.log, clock::now()?)?)
         };
         identity.run(reading).await
     }

@@ -118,8 +118,8 @@ pub struct Root {
 
 impl Session {
     /// Opens the root credential.
-    pub async fn open_root(&self, log: Vec<Vec<u8>>, seals: Vec<Vec<u8>>) -> Result<Root> {
-        let request = Request::OpenRoot { session: self.id, log, seals };
+    pub async fn open_root(&self, log: Vec<Vec<u8>>, seals: Vec<Vec<u8>>, now: i64) -> Result<Root> {
+        let request = Request::OpenRoot { session: self.id, log, seals, now };
         ask!(self.vault, request, Response::Root { generation, root_spki, credential_id, .. } => Root {
             generation, root_spki, credential_id
         })

@@ -12,7 +12,9 @@
 //! 4. No credential id and no key ever comes twice, not even after a revocation.
 //! 5. Root generations count 1, 2, 3 … without a gap.
 //! 6. The last live permanent working credential cannot be revoked.
-//! 7. At most [`MAX_ENTRIES`] entries of at most [`MAX_ENTRY_SIZE`] bytes, each in its only DER spelling.
+//! 7. No time lies in the future, clocks being off by [`crate::time::MAX_CLOCK_SKEW`] at most. Else whoever steals
+//!    one working credential could date an entry to the year 9999, and nobody could revoke it at a real time.
+//! 8. At most [`MAX_ENTRIES`] entries of at most [`MAX_ENTRY_SIZE`] bytes, each in its only DER spelling.
 //!
 //! A log that proves itself may still be an old one or a second one. Against that, whoever has seen a log keeps a
 //! [`Pin`] and accepts only what extends it.

@@ -6,6 +6,7 @@ use der::{Encode, Sequence};
 use super::verify::verify_entries;
 use super::{AccountState, EntryError, EntryHash, LogError, LogFault, MAX_ENTRIES};
 use crate::asn1::decode_canonical;
+use crate::time::Timestamp;
 use crate::uid::Uid;
 
 const VERSION: u8 = 1;
@@ -60,15 +61,19 @@ impl Pin {
         }
     }
 
-    /// Verifies a whole log and that it extends the pinned one, and pins its new head.
+    /// Verifies a whole log as of `now` and that it extends the pinned one, and pins its new head.
     ///
     /// The old pin stays valid for what it was; the caller keeps whichever it decides to keep.
     ///
     /// # Errors
     /// [`PinError::Invalid`] first: a log that does not prove itself accuses nobody. Then
     /// [`PinError::IdentityChanged`], [`PinError::RolledBack`] and [`PinError::Forked`].
-    pub fn extend<E: AsRef<[u8]>>(&self, entries: &[E]) -> Result<(AccountState, Self), PinError> {
-        let verified = verify_entries(entries)?;
+    pub fn extend<E: AsRef<[u8]>>(
+        &self,
+        entries: &[E],
+        now: Timestamp,
+    ) -> Result<(AccountState, Self), PinError> {
+        let verified = verify_entries(entries, now)?;
         let state = verified.state;
         if state.uid() != self.uid {
             return Err(LogError { index: 0, fault: LogFault::WrongUser }.into());

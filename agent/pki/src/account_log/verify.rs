@@ -40,6 +40,9 @@ pub enum LogFault {
     /// The bytes are no entry.
     #[error(transparent)]
     Entry(#[from] EntryError),
+    /// The time lies in the future by more than clocks may differ ([`crate::time::MAX_CLOCK_SKEW`]).
+    #[error("the time lies in the future, or this machine's clock is behind")]
+    FromTheFuture,
     /// The first entry is no genesis, or a later one is.
     #[error("a genesis stands at the beginning and nowhere else")]
     Genesis,
@@ -78,23 +81,23 @@ pub enum LogFault {
     WrongUser,
 }
 
-/// Verifies a whole log, given as DER entries in their order.
+/// Verifies a whole log, given as DER entries in their order, as of `now`.
 ///
 /// The caller still has to check that [`AccountState::uid`] is the user it asked for ([`verify_for`] does) and that
 /// the log extends what it has seen before ([`super::Pin::extend`]).
 ///
 /// # Errors
 /// [`LogError`] names the first entry that breaks a rule of this module.
-pub fn verify<E: AsRef<[u8]>>(entries: &[E]) -> Result<AccountState, LogError> {
-    verify_entries(entries).map(|verified| verified.state)
+pub fn verify<E: AsRef<[u8]>>(entries: &[E], now: Timestamp) -> Result<AccountState, LogError> {
+    verify_entries(entries, now).map(|verified| verified.state)
 }
 
 /// As [`verify`], for the log of a user named beforehand.
 ///
 /// # Errors
 /// As [`verify`], and [`LogFault::WrongUser`] for a valid log of another user.
-pub fn verify_for<E: AsRef<[u8]>>(uid: Uid, entries: &[E]) -> Result<AccountState, LogError> {
-    let state = verify(entries)?;
+pub fn verify_for<E: AsRef<[u8]>>(uid: Uid, entries: &[E], now: Timestamp) -> Result<AccountState, LogError> {
+    let state = verify(entries, now)?;
     if state.uid() == uid { Ok(state) } else { Err(LogError { index: 0, fault: LogFault::WrongUser }) }
 }
 
@@ -104,7 +107,7 @@ pub(super) struct Verified {
     pub(super) hashes: Vec<EntryHash>,
 }
 
-pub(super) fn verify_entries<E: AsRef<[u8]>>(entries: &[E]) -> Result<Verified, LogError> {
+pub(super) fn verify_entries<E: AsRef<[u8]>>(entries: &[E], now: Timestamp) -> Result<Verified, LogError> {
     if entries.len() > MAX_ENTRIES {
         return Err(LogError { index: MAX_ENTRIES, fault: LogFault::TooLong });
     }
@@ -114,6 +117,9 @@ pub(super) fn verify_entries<E: AsRef<[u8]>>(entries: &[E]) -> Result<Verified, 
         let mut step = || {
             let entry = Entry::from_der(bytes.as_ref())?;
             hashes.push(entry.hash());
+            if entry.body().time.is_in_the_future(now) {
+                return Err(LogFault::FromTheFuture);
+            }
             match &mut ledger {
                 None => ledger = Some(Ledger::open(&entry)?),
                 Some(ledger) => ledger.append(&entry)?,

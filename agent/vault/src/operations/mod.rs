@@ -19,7 +19,9 @@ pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
         Request::DiscardAccount { pending } => account::discard(keep, pending),
         Request::Lock { session } => session::lock(keep, session),
         Request::Mac { session, data } => session::mac(keep, session, &data),
-        Request::OpenRoot { session, log, seals } => session::open_root(keep, session, &log, &seals),
+        Request::OpenRoot { session, log, seals, now } => {
+            session::open_root(keep, session, &log, &seals, now)
+        }
         Request::SignAttributes { session, attributes } => {
             session::sign_attributes(keep, session, &attributes)
         }

@@ -2,6 +2,7 @@
 
 use life_credentials::{CredentialError, RootCredential, RootError, SoftwareCertificate};
 use life_envelope::{OwnKey, RecipientId, RecipientInfo, SignatureAlgorithm, SignedAttributes};
+use life_pki::Timestamp;
 use life_pki::account_log::verify_for;
 use life_sys::secret::{Key256, SecretBytes};
 use life_vault_protocol::{RequestKind, Response, SessionId, VaultError};
@@ -35,9 +36,11 @@ pub(super) fn open_root(
     session: SessionId,
     log: &[Vec<u8>],
     seals: &[Vec<u8>],
+    now: i64,
 ) -> Result<Response, VaultError> {
+    let now = Timestamp::from_unix(now).map_err(|_| VaultError::Malformed)?;
     keep.unlock_root(session.0, |working| {
-        let account = verify_for(working.uid(), log).map_err(|_| VaultError::LogInvalid)?;
+        let account = verify_for(working.uid(), log, now).map_err(|_| VaultError::LogInvalid)?;
         let root = RootCredential::open(working, &account, seals).map_err(root_error)?;
         let answer = Response::Root {
             generation: root.generation().into(),

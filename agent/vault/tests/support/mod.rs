@@ -154,7 +154,7 @@ impl Vault {
     pub fn unlock(&mut self, account: &Account, ca: &Authority) -> SessionId {
         let session = self.open(account, ca);
         let seals = vec![account.seal(|_| {})];
-        match self.call(&Request::OpenRoot { session, log: account.log.clone(), seals }) {
+        match self.call(&Request::OpenRoot { session, log: account.log.clone(), seals, now: now().unix() }) {
             Response::Root { .. } => session,
             other => panic!("not unlocked: {:?}", error_of(other)),
         }
