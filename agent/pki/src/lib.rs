@@ -8,6 +8,7 @@ pub mod asn1;
 pub mod certificate;
 pub mod chain;
 pub mod csr;
+mod ecdsa;
 pub mod fuzz_entry;
 pub mod key;
 pub mod kind;

@@ -4,6 +4,7 @@
 mod common;
 
 use common::author::{Author, now};
+use common::respell;
 use life_pki::CredentialKind;
 use life_pki::account_log::{Pin, PinError, verify};
 use proptest::prelude::*;
@@ -55,6 +56,8 @@ enum Mutation {
     Flip(usize, usize, u8),
     Foreign(usize, usize),
     InsertForeign(usize, usize),
+    Respell(usize, bool),
+    RespellLast(bool),
     Reverse,
     Shorten(usize, usize),
     Swap(usize, usize),
@@ -69,6 +72,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         (n(), n(), 0..8u8).prop_map(|(entry, byte, bit)| Mutation::Flip(entry, byte, bit)),
         (n(), n()).prop_map(|(at, from)| Mutation::Foreign(at, from)),
         (n(), n()).prop_map(|(at, from)| Mutation::InsertForeign(at, from)),
+        (n(), any::<bool>()).prop_map(|(entry, possession)| Mutation::Respell(entry, possession)),
+        any::<bool>().prop_map(Mutation::RespellLast),
         Just(Mutation::Reverse),
         (n(), n()).prop_map(|(entry, to)| Mutation::Shorten(entry, to)),
         (n(), n()).prop_map(|(a, b)| Mutation::Swap(a, b)),
@@ -90,6 +95,11 @@ fn mutate(log: &mut Vec<Vec<u8>>, foreign: &[Vec<u8>], mutation: Mutation) {
         Mutation::InsertForeign(at, from) => {
             log.insert(at % (len + 1), foreign[from % foreign.len()].clone());
         }
+        Mutation::Respell(entry, possession) => {
+            let entry = &mut log[entry % len];
+            *entry = respell::entry(entry, possession);
+        }
+        Mutation::RespellLast(possession) => log[len - 1] = respell::entry(&log[len - 1], possession),
         Mutation::Reverse => log.reverse(),
         Mutation::Shorten(entry, to) => {
             let entry = &mut log[entry % len];

@@ -4,6 +4,7 @@
 mod common;
 
 use common::author::{Author, now, sign};
+use common::respell;
 use life_pki::account_log::{
     Change, Entry, EntryBody, EntryError, EntryHash, LogError, LogFault, MAX_ENTRIES, MAX_ENTRY_SIZE, Pin,
     PinError, verify, verify_for,
@@ -308,6 +309,37 @@ fn sizes_are_capped() {
     let body = next(&author, Change::RevokeCredential(author.holders[1].keys.id));
     let long = Entry::assemble(body, author.holders[0].key.public_key(), vec![0; MAX_ENTRY_SIZE], None);
     assert_eq!(long, Err(EntryError::TooLong));
+}
+
+#[test]
+fn nobody_without_a_key_writes_an_entry_again() {
+    let mut author = account();
+    let last = author.ders().pop().unwrap();
+    author.rotate(0);
+    let log = author.ders();
+    let spelling = LogFault::Entry(EntryError::SignatureSpelling);
+    // Each signature alone, and the last entry's, which no hash chain protects.
+    for (index, entry) in log.iter().enumerate() {
+        for possession in [false, true] {
+            let mut changed = log.clone();
+            changed[index] = respell::entry(entry, possession);
+            assert_ne!(changed[index], *entry);
+            assert_eq!(verify(&changed, now()), Err(LogError { index, fault: spelling }));
+        }
+    }
+    // Both of an entry that proves possession.
+    let both = respell::entry(&respell::entry(&last, true), false);
+    assert_eq!(Entry::from_der(&both), Err(EntryError::SignatureSpelling));
+
+    // Who signs need not care: a log has the right spelling, whatever the device made.
+    let body = author.next_body(Change::RevokeCredential(author.holders[1].keys.id));
+    let key = &author.holders[0].key;
+    let signature = key.sign(&body.signing_input().unwrap()).unwrap();
+    let spellings = [respell::signature(&signature), signature];
+    let entries = spellings.map(|it| Entry::assemble(body.clone(), key.public_key(), it, None).unwrap());
+    assert_eq!(entries[0], entries[1]);
+    author.entries.push(entries[0].clone());
+    assert!(verify(&author.ders(), now()).is_ok());
 }
 
 #[test]

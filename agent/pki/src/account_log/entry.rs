@@ -5,7 +5,8 @@ use der::asn1::OctetString;
 
 use super::{CredentialId, EntryHash, MAX_ENTRY_SIZE, wire};
 use crate::asn1::{Enumerated, decode_canonical};
-use crate::key::{KeyError, PublicKey, SpkiHash};
+use crate::ecdsa;
+use crate::key::{KeyAlgorithm, KeyError, PublicKey, SpkiHash};
 use crate::kind::{CredentialKind, ParticipantKind};
 use crate::time::Timestamp;
 use crate::uid::Uid;
@@ -20,6 +21,9 @@ pub enum EntryError {
     /// Not the one DER encoding of an entry.
     #[error("the entry is not well-formed")]
     Malformed,
+    /// An ECDSA signature in another spelling than the one that counts: DER, with the smaller s.
+    #[error("a signature in the entry is not in its only spelling")]
+    SignatureSpelling,
     /// A format version that this program does not know.
     #[error("the entry has an unknown version")]
     UnknownVersion,
@@ -224,7 +228,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Puts an entry together from a body and signatures over its inputs.
+    /// Puts an entry together from a body and signatures over its inputs. Signatures may come in any spelling, as
+    /// devices make them; the entry gets the one that counts.
     ///
     /// # Errors
     /// [`EntryError::TooLong`], or [`EntryError::Malformed`] when the encoder fails. Signatures are not checked here.
@@ -234,6 +239,11 @@ impl Entry {
         signature: Vec<u8>,
         possession: Option<Possession>,
     ) -> Result<Self, EntryError> {
+        let signature = in_its_spelling(signer, signature);
+        let possession = possession.map(|Possession { key, signature }| {
+            let signature = in_its_spelling(&key, signature);
+            Possession { key, signature }
+        });
         let entry = wire::Entry {
             body: body.to_wire()?,
             signer_spki: octets(signer.spki())?,
@@ -256,9 +266,11 @@ impl Entry {
             return Err(EntryError::TooLong);
         }
         let entry: wire::Entry = decode_canonical(der)?;
+        let signer = PublicKey::from_spki(entry.signer_spki.as_bytes()).map_err(|_| EntryError::Malformed)?;
+        check_spelling(&signer, entry.signature.as_bytes())?;
         Ok(Self {
             body: EntryBody::from_wire(&entry.body)?,
-            signer: PublicKey::from_spki(entry.signer_spki.as_bytes()).map_err(|_| EntryError::Malformed)?,
+            signer,
             signature: entry.signature.into_bytes().into_vec(),
             possession: entry.possession.map(possession_from_wire).transpose()?,
             der: der.to_vec(),
@@ -313,10 +325,26 @@ fn possession_to_wire(possession: &Possession) -> Result<wire::Possession, Entry
 }
 
 fn possession_from_wire(possession: wire::Possession) -> Result<Possession, EntryError> {
-    Ok(Possession {
-        key: PublicKey::from_spki(possession.spki.as_bytes()).map_err(|_| EntryError::Malformed)?,
-        signature: possession.signature.into_bytes().into_vec(),
-    })
+    let key = PublicKey::from_spki(possession.spki.as_bytes()).map_err(|_| EntryError::Malformed)?;
+    check_spelling(&key, possession.signature.as_bytes())?;
+    Ok(Possession { key, signature: possession.signature.into_bytes().into_vec() })
+}
+
+/// The spelling of a signature that counts; what is no signature stays as it is, and will not verify.
+fn in_its_spelling(key: &PublicKey, signature: Vec<u8>) -> Vec<u8> {
+    match key.algorithm() {
+        KeyAlgorithm::P256 => ecdsa::low_s(&signature).unwrap_or(signature),
+        // AWS-LC takes no RSA signature but the one below the modulus, in as many bytes as that has.
+        KeyAlgorithm::Rsa { .. } => signature,
+    }
+}
+
+/// Else everybody could write an entry, and so a genesis, a second time with another hash.
+fn check_spelling(key: &PublicKey, signature: &[u8]) -> Result<(), EntryError> {
+    match key.algorithm() {
+        KeyAlgorithm::P256 if !ecdsa::is_low_s(signature) => Err(EntryError::SignatureSpelling),
+        KeyAlgorithm::P256 | KeyAlgorithm::Rsa { .. } => Ok(()),
+    }
 }
 
 fn octets(bytes: &[u8]) -> der::Result<OctetString> {

@@ -14,7 +14,8 @@
 //! 6. The last live permanent working credential cannot be revoked.
 //! 7. No time lies in the future, clocks being off by [`crate::time::MAX_CLOCK_SKEW`] at most. Else whoever steals
 //!    one working credential could date an entry to the year 9999, and nobody could revoke it at a real time.
-//! 8. At most [`MAX_ENTRIES`] entries of at most [`MAX_ENTRY_SIZE`] bytes, each in its only DER spelling.
+//! 8. At most [`MAX_ENTRIES`] entries of at most [`MAX_ENTRY_SIZE`] bytes, each in its only spelling: that of DER,
+//!    with the smaller of the two s that an ECDSA signature can have.
 //!
 //! A log that proves itself may still be an old one or a second one. Against that, whoever has seen a log keeps a
 //! [`Pin`] and accepts only what extends it.

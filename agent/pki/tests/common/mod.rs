@@ -4,4 +4,5 @@
 pub mod author;
 pub mod authority;
 pub mod openssl;
+pub mod respell;
 pub mod vectors;
