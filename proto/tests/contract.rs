@@ -1,5 +1,7 @@
 //! The contract is prose beside code: everything in it is documented, and every method names its permission.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 
 use prost_reflect::prost_types::SourceCodeInfo;

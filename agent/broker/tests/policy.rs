@@ -1,6 +1,8 @@
 //! What the layer before every service does, seen from outside: unknown methods, reflection, health, limits, and
 //! reasons for what the transport itself refuses.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use http::uri::PathAndQuery;
 use life_e2e::{Agent, Platform, Reason, User};
 use life_proto::v1;

@@ -1,5 +1,7 @@
 //! Where the passphrase comes from: a descriptor with a ticket, a prompt, the request itself; and what ends a wait.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,8 @@
 //! The thinnest slice through everything: real platform, vault and broker; register, unlock, encrypt, decrypt, sign,
 //! verify, stream, share. At the most talkative log level, and then the log is searched for what must not be in it.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use life_e2e::{Agent, Platform, User, streams};
 use life_proto::v1::{self, ParticipantKind, SignatureState, recipient::Origin};
 
