@@ -257,6 +257,30 @@ mod tests {
         assert_eq!(config.limits.max_identities, Count::<48>(48));
     }
 
+    /// The example names every field, and what it calls a default is one.
+    #[test]
+    fn the_example_is_true() {
+        let example = include_str!("../agent.example.toml");
+        let config: Config = toml::from_str(example).unwrap();
+        assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
+        let is_field = |line: &str| line.starts_with("# ") && line.contains(" = ");
+        let lines: Vec<_> = example
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|_| is_field(line)).unwrap_or(line))
+            .collect();
+        let filled = lines.join("\n").replace("64 hexadecimal digits", &"ab".repeat(32));
+        let filled: Config = toml::from_str(&filled).unwrap();
+        filled.check().unwrap();
+        let numbers =
+            |config: &Config| format!("{:?} {:?} {:?}", config.limits, config.directory, config.log.format);
+        assert_eq!(numbers(&filled), numbers(&config));
+        assert!(
+            filled.agent.spool.is_some()
+                && filled.vault.program.is_some()
+                && filled.unlock.pinentry.is_some()
+        );
+    }
+
     #[test]
     fn unknown_fields_and_values_out_of_bounds_are_refused() {
         for text in ["[agent]\nsokcet = '/x'", "[agents]", "[unlock]\ninline_secrets = 'maybe'"] {

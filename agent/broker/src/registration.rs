@@ -61,7 +61,9 @@ pub async fn register(
         RegistrationState::Open => {}
         RegistrationState::PendingApproval => {
             keep(agent, &registration)?;
-            return Err(Fault::RegistrationPending.with("registration", registration.id.clone()));
+            let user = crate::names::user(&registration.uid);
+            let pending = Fault::RegistrationPending.with("registration", registration.id.clone());
+            return Err(pending.with("user", user));
         }
         RegistrationState::Refused => {
             forget(agent, &registration.id);

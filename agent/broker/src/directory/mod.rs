@@ -81,6 +81,14 @@ impl Directory {
         self.shared.config().directory.refresh_seconds.duration()
     }
 
+    /// The revocation list, as fresh as what is known of users.
+    ///
+    /// # Errors
+    /// PLATFORM_UNAVAILABLE when there is none yet.
+    pub async fn crl(&self) -> Result<Arc<Vec<u8>>> {
+        self.binding.crl(self.refresh()).await
+    }
+
     /// Checks that one's own log extends the pinned one, and pins it.
     ///
     /// # Errors
@@ -129,7 +137,7 @@ impl Directory {
             }
             found => found?,
         };
-        let crl = self.binding.crl(self.refresh()).await?;
+        let crl = self.crl().await?;
         let now = clock::now()?;
         let mut pins = self.pins.lock().await;
         let (account, pin, before) = match pins.peers.get(&uid) {

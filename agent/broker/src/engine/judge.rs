@@ -111,8 +111,22 @@ async fn judge_verified(
             "the certificate is not a user's".to_owned(),
         ),
     }
-    if let (Some(certificate), true) = (certificate, judgement.is_valid()) {
-        let sender = sender(identity, &verified).await?;
+    let sender = match judgement.is_valid() {
+        false => None,
+        true => match sender(identity, &verified).await {
+            Err(error) if error.fault() == Fault::RecipientNotFound => {
+                let why = "the platform knows no such user";
+                judgement.settle(
+                    SignatureState::SignerUnknown,
+                    Fault::SignerUnknown.because(why),
+                    why.to_owned(),
+                );
+                None
+            }
+            sender => Some(sender?),
+        },
+    };
+    if let (Some(certificate), Some(sender)) = (certificate, sender) {
         judgement.report.trust = sender.trust.into();
         let time = receipt.map(|receipt| receipt.time);
         let path = [certificates, &sender.issuers].concat();
@@ -170,7 +184,7 @@ async fn judge_signer(
     };
     let now = clock::now()?;
     let at = receipt_time.unwrap_or(now);
-    let crl = identity.binding.crl(std::time::Duration::from_secs(300)).await?;
+    let crl = identity.directory.crl().await?;
     let revocation = Revocation::Crls { crls: &[&crl], now };
     let path = without_root(path, &identity.binding);
     let root = &identity.binding.bundle.user_root;
