@@ -177,7 +177,7 @@ pub fn unaccounted(recipients: &[AccountedRecipient]) -> (BTreeSet<Uid>, usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ContentKey, DocumentId};
+    use crate::{ContentKey, DocumentId, Form};
 
     const ORIGINAL: [u8; 32] = [7; 32];
 
@@ -191,7 +191,8 @@ mod tests {
 
     fn context(sender: u8, purpose: Purpose, recipients: &[u8]) -> DocumentContext {
         let recipients = recipients.iter().copied().map(listed).collect();
-        DocumentContext::new(purpose, uid(sender), DocumentId([1; 16]), 1, recipients).unwrap()
+        let form = if purpose == Purpose::Share { Form::Statement } else { Form::Content };
+        DocumentContext::new(purpose, form, uid(sender), DocumentId([1; 16]), 1, recipients).unwrap()
     }
 
     fn statement(signer: u8, added: &[u8]) -> AttestedStatement {

@@ -55,6 +55,40 @@ impl Purpose {
     }
 }
 
+/// What a signature stands over. It is signed, so that no content passes for one of another form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The content itself: an envelope's, or that of a stand-alone signature.
+    Content,
+    /// The manifest in a sealed stream's trailer.
+    Manifest,
+    /// A statement: of sharing, on an account or a log.
+    Statement,
+}
+
+impl Form {
+    /// The number in DER.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Content => 1,
+            Self::Manifest => 2,
+            Self::Statement => 3,
+        }
+    }
+
+    /// Finds the form by its number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Content),
+            2 => Some(Self::Manifest),
+            3 => Some(Self::Statement),
+            _ => None,
+        }
+    }
+}
+
 /// A recipient as signed: a user, and the root credential the content was encrypted to then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListedRecipient {
@@ -112,6 +146,7 @@ pub(crate) fn read_version(parser: &mut Parser<'_>) -> Result<(), Error> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentContext {
     purpose: Purpose,
+    form: Form,
     sender: Uid,
     document_id: DocumentId,
     document_version: u64,
@@ -123,31 +158,44 @@ impl DocumentContext {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for more recipients than the limit; [`Error::Signature`] for a detached signature with
-    /// recipients, and for a document, message or sharing statement without.
+    /// recipients, for a document, message or sharing statement without, and for a form the purpose does not have:
+    /// statements are statements, documents and messages content or a manifest, detached signatures are over content.
     pub fn new(
         purpose: Purpose,
+        form: Form,
         sender: Uid,
         document_id: DocumentId,
         document_version: u64,
         recipients: Vec<ListedRecipient>,
     ) -> Result<Self, Error> {
         let recipients = normalise(recipients)?;
-        Self { purpose, sender, document_id, document_version, recipients }.checked()
+        Self { purpose, form, sender, document_id, document_version, recipients }.checked()
     }
 
     fn checked(self) -> Result<Self, Error> {
-        let ok = match self.purpose {
+        let recipients = match self.purpose {
             Purpose::Document | Purpose::Message | Purpose::Share => !self.recipients.is_empty(),
             Purpose::Detached => self.recipients.is_empty(),
             Purpose::Statement => true,
         };
-        if ok { Ok(self) } else { Err(SignatureFault::Context.into()) }
+        let form = match self.purpose {
+            Purpose::Document | Purpose::Message => self.form != Form::Statement,
+            Purpose::Detached => self.form == Form::Content,
+            Purpose::Share | Purpose::Statement => self.form == Form::Statement,
+        };
+        if recipients && form { Ok(self) } else { Err(SignatureFault::Context.into()) }
     }
 
     /// What the signature is for.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         self.purpose
+    }
+
+    /// What it stands over.
+    #[must_use]
+    pub fn form(&self) -> Form {
+        self.form
     }
 
     /// Who signs.
@@ -180,6 +228,7 @@ impl DocumentContext {
         asn1::sequence(&[
             &asn1::unsigned(VERSION),
             &asn1::enumerated(self.purpose.number()),
+            &asn1::enumerated(self.form.number()),
             &asn1::octets(self.sender.as_bytes()),
             &asn1::octets(&self.document_id.0),
             &asn1::unsigned(self.document_version),
@@ -196,12 +245,13 @@ impl DocumentContext {
         let mut parser = Parser::only(der, SEQUENCE)?;
         read_version(&mut parser)?;
         let purpose = Purpose::from_number(parser.enumerated()?).ok_or(SignatureFault::Context)?;
+        let form = Form::from_number(parser.enumerated()?).ok_or(SignatureFault::Context)?;
         let sender = read_uid(&mut parser)?;
         let document_id = DocumentId(parser.octet_array()?);
         let document_version = parser.unsigned()?;
         let recipients = read_recipients(parser.inside(SEQUENCE)?)?;
         parser.finish()?;
-        Self { purpose, sender, document_id, document_version, recipients }.checked()
+        Self { purpose, form, sender, document_id, document_version, recipients }.checked()
     }
 }
 
@@ -214,7 +264,40 @@ mod tests {
     }
 
     fn context(purpose: Purpose, recipients: Vec<ListedRecipient>) -> Result<DocumentContext, Error> {
-        DocumentContext::new(purpose, Uid::from_random([9; 16]), DocumentId([8; 16]), 300, recipients)
+        let form = if purpose == Purpose::Share { Form::Statement } else { Form::Content };
+        DocumentContext::new(purpose, form, Uid::from_random([9; 16]), DocumentId([8; 16]), 300, recipients)
+    }
+
+    #[test]
+    fn every_purpose_has_its_forms() {
+        let allowed: &[(Purpose, &[Form])] = &[
+            (Purpose::Document, &[Form::Content, Form::Manifest]),
+            (Purpose::Message, &[Form::Content, Form::Manifest]),
+            (Purpose::Share, &[Form::Statement]),
+            (Purpose::Detached, &[Form::Content]),
+            (Purpose::Statement, &[Form::Statement]),
+        ];
+        for (purpose, forms) in allowed {
+            let recipients = if *purpose == Purpose::Detached { vec![] } else { vec![listed(1)] };
+            for form in [Form::Content, Form::Manifest, Form::Statement] {
+                assert_eq!(Form::from_number(form.number()), Some(form));
+                let sender = Uid::from_random([9; 16]);
+                let made =
+                    DocumentContext::new(*purpose, form, sender, DocumentId([8; 16]), 1, recipients.clone());
+                assert_eq!(made.is_ok(), forms.contains(&form), "{purpose:?} {form:?}");
+                // The same when read.
+                let (purpose, recipients) = (*purpose, recipients.clone());
+                let raw = DocumentContext {
+                    purpose,
+                    form,
+                    sender,
+                    document_id: DocumentId([8; 16]),
+                    document_version: 1,
+                    recipients,
+                };
+                assert_eq!(DocumentContext::from_der(&raw.to_der()), made);
+            }
+        }
     }
 
     #[test]

@@ -105,12 +105,12 @@ pub enum SignatureFault {
     /// The digest signed is not that of the content.
     #[error("the content was changed")]
     DigestMismatch,
+    /// What was signed is of another form than the place it stands in: a manifest for a document, or the reverse.
+    #[error("signed as another form of content")]
+    FormMismatch,
     /// The signature value does not verify.
     #[error("the signature value does not verify")]
     Invalid,
-    /// A document or message that is the manifest of a sealed stream: it belongs into the stream's trailer.
-    #[error("the content is the manifest of a sealed stream")]
-    Manifest,
     /// A mandatory signed attribute is missing.
     #[error("the signed attribute {0} is missing")]
     MissingAttribute(Attribute),
@@ -176,6 +176,9 @@ pub enum StreamFault {
     /// The manifest lists other segments.
     #[error("the manifest lists other content")]
     DigestMismatch,
+    /// The signature is about another document or version than the stream key.
+    #[error("the signature is about another document")]
+    DocumentMismatch,
     /// The manifest names another length.
     #[error("the manifest names another length")]
     LengthMismatch,

@@ -122,6 +122,14 @@ proptest! {
         let (cipher, nonce) = second(segment_key.expose(), &nonce);
         segment.extend_from_slice(&tag);
         let opened = cipher.decrypt(&nonce, Payload { msg: &segment, aad: b"" });
+        prop_assert_eq!(&opened.unwrap(), &expected);
+
+        let trailer = sealer.finish(Some(&expected)).unwrap();
+        let (trailer, length) = trailer.split_last_chunk().unwrap();
+        prop_assert_eq!(u32::from_be_bytes(*length) as usize, trailer.len());
+        let key = root_seal::derive(stream.expose(), &header[1..33], b"LIFE stream trailer v1").unwrap();
+        let (cipher, nonce) = second(key.expose(), &[0; 12]);
+        let opened = cipher.decrypt(&nonce, Payload { msg: trailer, aad: &header });
         prop_assert_eq!(opened.unwrap(), expected);
         prop_assert_eq!(stream.document_id(), DocumentId([0x22; 16]));
     }

@@ -36,7 +36,7 @@ pub mod stream;
 pub use algorithm::SignatureAlgorithm;
 pub use attributes::SignedAttributes;
 pub use content_key::ContentKey;
-pub use context::{DocumentContext, DocumentId, ListedRecipient, Purpose};
+pub use context::{DocumentContext, DocumentId, Form, ListedRecipient, Purpose};
 pub use envelope::Envelope;
 pub use error::{Attribute, Error, Refusal, SignatureFault, StreamFault};
 pub use recipient::{OwnKey, RecipientId, RecipientInfo};

@@ -7,9 +7,8 @@ use life_pki::{PublicKey, SpkiHash, Uid};
 
 use crate::attributes::AttributeSet;
 use crate::certificate::CertificateFields;
-use crate::stream::Manifest;
 use crate::{
-    DocumentContext, Error, Purpose, RecipientId, SignatureAlgorithm, SignatureFault, SignedAttributes,
+    DocumentContext, Error, Form, Purpose, RecipientId, SignatureAlgorithm, SignatureFault, SignedAttributes,
 };
 
 mod codec;
@@ -65,14 +64,9 @@ impl<'a> SignedData<'a> {
     /// documentContext. Everything else is opaque bytes that merely look like it, and unsigned (FORMATS §4): `None`.
     ///
     /// # Errors
-    /// As [`SignedData::parse`], for a message that has a documentContext and breaks another rule; [`Error::Signature`]
-    /// also for a stream's manifest ([`crate::stream::Manifest::is_one`]).
+    /// As [`SignedData::parse`], for a message that has a documentContext and breaks another rule.
     pub fn detect(content: &'a [u8]) -> Result<Option<Self>, Error> {
-        let detected = codec::detect(content)?;
-        if detected.as_ref().and_then(Self::content).is_some_and(Manifest::is_one) {
-            return Err(SignatureFault::Manifest.into());
-        }
-        Ok(detected)
+        codec::detect(content)
     }
 
     /// The enclosed content; unverified.
@@ -230,14 +224,18 @@ impl Verified {
         self.attributes.content_digest()
     }
 
-    /// Two of the reader's checks (FORMATS §4): the purpose is the one asked for, and the sender is the certificate's
-    /// owner. The third, that the reader is listed, is [`crate::accounting::Accounting::lists`].
+    /// Three of the reader's checks (FORMATS §4): the purpose is the one asked for, the form is that of the place the
+    /// signature stands in, and the sender is the certificate's owner. The fourth, that the reader is listed, is
+    /// [`crate::accounting::Accounting::lists`].
     ///
     /// # Errors
     /// [`Error::Signature`] with the first check that failed.
-    pub fn check(&self, purpose: Purpose, certificate_owner: Uid) -> Result<(), Error> {
+    pub fn check(&self, purpose: Purpose, form: Form, certificate_owner: Uid) -> Result<(), Error> {
         if self.context().purpose() != purpose {
             return Err(SignatureFault::PurposeMismatch.into());
+        }
+        if self.context().form() != form {
+            return Err(SignatureFault::FormMismatch.into());
         }
         if self.context().sender() != certificate_owner {
             return Err(SignatureFault::SenderMismatch.into());

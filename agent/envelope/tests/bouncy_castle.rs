@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::{Ca, Files, Use, User};
 use life_envelope::signature::Signed;
-use life_envelope::{Envelope, OwnKey, Purpose, SignedData, envelope, recipient};
+use life_envelope::{Envelope, Form, OwnKey, Purpose, SignedData, envelope, recipient};
 
 const HINT: &str = "install default-jdk-headless and libbcpkix-java (Debian)";
 
@@ -116,7 +116,7 @@ fn check_signed(bytes: &[u8], signer: &User, content: &[u8], attached: bool) {
     let parsed = SignedData::parse(bytes).unwrap();
     let signed = if attached { Signed::Enclosed } else { Signed::Content(content) };
     let verified = parsed.verify(signed).unwrap();
-    verified.check(Purpose::Document, signer.uid).unwrap();
+    verified.check(Purpose::Document, Form::Content, signer.uid).unwrap();
     assert_eq!(parsed.content(), attached.then_some(content));
     assert!(SignedData::detect(bytes).unwrap().is_some());
 }

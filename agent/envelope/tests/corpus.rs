@@ -5,7 +5,7 @@ mod common;
 #[path = "../../../fuzz/replay.rs"]
 mod replay;
 
-use aes_gcm::aead::Aead;
+use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hkdf;
@@ -15,7 +15,7 @@ use life_envelope::root_seal::RootKeySeal;
 use life_envelope::signature::content_digest;
 use life_envelope::stream::{self, Digests, Opener, Sealer, StreamKey, segment_digest};
 use life_envelope::{
-    DocumentId, Envelope, Purpose, SharingStatement, challenge, envelope, fuzz_entry, recipient,
+    DocumentId, Envelope, Form, Purpose, SharingStatement, challenge, envelope, fuzz_entry, recipient,
 };
 use life_pki::KeySlot;
 use life_sys::secret::{Key256, SecretBytes};
@@ -123,29 +123,47 @@ fn write_stream_seeds(user: &common::User) {
     write("stream_contents", "manifest", &manifest);
 
     // Bodies under the key that the fuzz target uses, made by the second implementation of AES-GCM.
-    let signed = user.sign(&manifest, user.context(Purpose::Document, &[user]));
+    let signed = user.sign(&manifest, user.context_over(Purpose::Document, Form::Manifest, &[user]));
     for (name, trailer) in [("unsigned", None), ("signed", Some(signed.as_slice()))] {
-        let body = [segments(&[b"content"]), stream::trailer(trailer).unwrap()].concat();
+        let body = [segments(&[b"content"]), sealed_trailer(trailer)].concat();
         write("stream_body", name, &body);
     }
-    write("stream_body", "empty", &[segments(&[b""]), stream::trailer(None).unwrap()].concat());
+    write("stream_body", "empty", &[segments(&[b""]), sealed_trailer(None)].concat());
     write("stream_body", "truncated", &segments(&[b"content"]));
+}
+
+const SALT: [u8; 32] = [0x33; 32];
+const PREFIX: [u8; 7] = [0x44; 7];
+
+fn tink_header() -> Vec<u8> {
+    [&[0x28][..], &SALT, &PREFIX].concat()
+}
+
+/// The cipher under a key derived from the stream key 11….
+fn derived(info: &[u8]) -> Aes256Gcm {
+    let mut key = [0; 32];
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &SALT).extract(&[0x11; 32]);
+    extracted.expand(&[info], hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
+    Aes256Gcm::new_from_slice(&key).unwrap()
+}
+
+/// The trailer of that stream, and its length.
+fn sealed_trailer(signed_data: Option<&[u8]>) -> Vec<u8> {
+    let (msg, aad) = (signed_data.unwrap_or_default(), &tink_header()[..]);
+    let nonce = aes_gcm::Nonce::try_from(&[0; 12][..]).unwrap();
+    let sealed = derived(b"LIFE stream trailer v1").encrypt(&nonce, Payload { msg, aad }).unwrap();
+    let length = u32::try_from(sealed.len()).unwrap();
+    [&sealed[..], &length.to_be_bytes()].concat()
 }
 
 /// Tink's AES256_GCM_HKDF_1MB under the stream key 11…, document 22…, version 1 (FORMATS §5).
 fn segments(plaintexts: &[&[u8]]) -> Vec<u8> {
-    let (salt, prefix) = ([0x33; 32], [0x44; 7]);
     let associated = [&b"LIFESTRM-v1"[..], &[0x22; 16], &1u64.to_be_bytes(), &[1]].concat();
-    let associated = digest(&SHA256, &associated);
-    let mut key = [0; 32];
-    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &salt).extract(&[0x11; 32]);
-    let info = [associated.as_ref()];
-    extracted.expand(&info, hkdf::HKDF_SHA256).unwrap().fill(&mut key).unwrap();
-    let cipher = Aes256Gcm::new_from_slice(&key).unwrap();
-    let mut out = [&[0x28][..], &salt, &prefix].concat();
+    let cipher = derived(digest(&SHA256, &associated).as_ref());
+    let mut out = tink_header();
     for (number, plaintext) in plaintexts.iter().enumerate() {
         let last = u8::from(number + 1 == plaintexts.len());
-        let nonce: Vec<u8> = [&prefix[..], &u32::try_from(number).unwrap().to_be_bytes(), &[last]].concat();
+        let nonce: Vec<u8> = [&PREFIX[..], &u32::try_from(number).unwrap().to_be_bytes(), &[last]].concat();
         let nonce = aes_gcm::Nonce::try_from(nonce.as_slice()).unwrap();
         out.extend(cipher.encrypt(&nonce, *plaintext).unwrap());
     }
@@ -167,6 +185,6 @@ fn the_seeds_of_bodies_open() {
             out.extend_from_slice(&segment);
         }
         assert_eq!(out, plaintext, "{seed}");
-        assert!(opener.finish().is_ok(), "{seed}");
+        assert_eq!(opener.finish().unwrap().trailer.is_some(), seed == "signed", "{seed}");
     }
 }

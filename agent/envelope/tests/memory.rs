@@ -82,7 +82,7 @@ fn stream_through(user: &common::User, own: &OwnKey, segments: usize) -> u64 {
             while opener.next_segment(&mut out).unwrap() {}
         }
     }
-    opener.push(&stream::trailer(None).unwrap()).unwrap();
+    opener.push(&sealer.finish(None).unwrap()).unwrap();
     opener.end_input().unwrap();
     while opener.next_segment(&mut out).unwrap() {}
     opener.finish().unwrap().length

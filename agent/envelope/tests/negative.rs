@@ -17,7 +17,7 @@ use life_envelope::root_seal::RootKeySeal;
 use life_envelope::signature::{Signed, content_digest};
 use life_envelope::stream::{self, Digests, Manifest, Opener, StreamHeader, StreamKey, segment_digest};
 use life_envelope::{
-    Envelope, Error, OwnKey, Purpose, RecipientInfo, SharingStatement, SignedAttributes, SignedData,
+    Envelope, Error, Form, OwnKey, Purpose, RecipientInfo, SharingStatement, SignedAttributes, SignedData,
     StreamFault, Verified, recipient,
 };
 
@@ -80,15 +80,21 @@ fn owner(kit: &Kit, verified: &Verified) -> life_pki::Uid {
         .uid
 }
 
-fn judge(kit: &Kit, envelope: &Envelope<'_>, original: &[u8], verified: &Verified) -> Result<(), Verdict> {
-    verified.check(Purpose::Document, owner(kit, verified))?;
+fn judge(
+    kit: &Kit,
+    envelope: &Envelope<'_>,
+    original: &[u8],
+    form: Form,
+    verified: &Verified,
+) -> Result<(), Verdict> {
+    verified.check(Purpose::Document, form, owner(kit, verified))?;
     let statements: Vec<AttestedStatement> = envelope
         .statements()
         .iter()
         .map(|it| {
             let signed = SignedData::parse(it)?;
             let attested = signed.verify(Signed::Enclosed)?;
-            attested.check(Purpose::Share, owner(kit, &attested))?;
+            attested.check(Purpose::Share, Form::Statement, owner(kit, &attested))?;
             AttestedStatement::new(&attested, signed.content().unwrap_or_default())
         })
         .collect::<Result<_, Error>>()?;
@@ -109,7 +115,7 @@ fn read(kit: &Kit, bytes: &[u8]) -> Result<(), Verdict> {
     let content = open_content(kit, &envelope)?;
     let signed = SignedData::detect(&content)?.ok_or(Verdict::Unsigned)?;
     let verified = signed.verify(Signed::Enclosed)?;
-    judge(kit, &envelope, &content, &verified)
+    judge(kit, &envelope, &content, Form::Content, &verified)
 }
 
 fn read_stream(kit: &Kit, bytes: &[u8]) -> Result<(), Verdict> {
@@ -119,7 +125,7 @@ fn read_stream(kit: &Kit, bytes: &[u8]) -> Result<(), Verdict> {
     let header = StreamHeader::parse(head)?;
     let content = open_content(kit, header.envelope())?;
     let key = StreamKey::from_content(&content)?;
-    let mut opener = Opener::new(key)?;
+    let mut opener = Opener::new(StreamKey::from_content(&content)?)?;
     let (mut segment, mut digests) = (Vec::new(), Digests::new());
     let mut take = |opener: &mut Opener| -> Result<(), Error> {
         while opener.next_segment(&mut segment)? {
@@ -138,7 +144,8 @@ fn read_stream(kit: &Kit, bytes: &[u8]) -> Result<(), Verdict> {
     let signed = SignedData::parse(&trailer)?;
     let verified = signed.verify(Signed::Enclosed)?;
     Manifest::from_der(signed.content().unwrap_or_default())?.check(&actual)?;
-    judge(kit, header.envelope(), &trailer, &verified)
+    key.check(verified.context())?;
+    judge(kit, header.envelope(), &trailer, Form::Manifest, &verified)
 }
 
 fn open_seal(kit: &Kit, bytes: &[u8]) -> Result<(), Verdict> {

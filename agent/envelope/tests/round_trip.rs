@@ -10,8 +10,8 @@ use life_envelope::stream::{
     self, Digests, Manifest, Opener, Position, Sealer, StreamHeader, segment_digest,
 };
 use life_envelope::{
-    DocumentContext, DocumentId, Envelope, Error, OwnKey, Purpose, SharingStatement, SignatureFault,
-    SignedAttributes, SignedData, StreamFault, envelope, limits, recipient, signature,
+    DocumentId, Envelope, Error, Form, OwnKey, Purpose, SharingStatement, SignatureFault, SignedAttributes,
+    SignedData, StreamFault, envelope, limits, recipient, signature,
 };
 
 fn own(user: &common::User) -> OwnKey {
@@ -76,13 +76,13 @@ fn sharing_leaves_the_content_alone_and_is_accounted_for() {
     let opened = opened.unwrap();
     let document = SignedData::detect(&opened).unwrap().unwrap();
     let verified = document.verify(Signed::Enclosed).unwrap();
-    verified.check(Purpose::Document, sender.uid).unwrap();
+    verified.check(Purpose::Document, Form::Content, sender.uid).unwrap();
     assert_eq!(document.content(), Some(&b"a report"[..]));
 
     let [statement] = shared.statements() else { panic!("one statement") };
     let statement = SignedData::parse(statement).unwrap();
     let attested = statement.verify(Signed::Enclosed).unwrap();
-    attested.check(Purpose::Share, reader.uid).unwrap();
+    attested.check(Purpose::Share, Form::Statement, reader.uid).unwrap();
     let attested = AttestedStatement::new(&attested, statement.content().unwrap()).unwrap();
     let accounting = Accounting::new(verified.context(), &content_digest(&opened), &[attested]);
     let standings: Vec<_> = accounting
@@ -118,9 +118,15 @@ fn attached_and_detached_signatures_of_both_families() {
         assert_eq!(verified.signer_key(), signer.key.public_key());
         assert_eq!(verified.signature_digest(), &parsed.signature_digest());
         let fault = |it: SignatureFault| Err(Error::Signature(it));
-        assert_eq!(verified.check(Purpose::Document, signer.uid), fault(SignatureFault::PurposeMismatch));
+        let check = |purpose, form, owner| verified.check(purpose, form, owner);
+        let (message, content) = (Purpose::Message, Form::Content);
+        assert_eq!(check(message, content, signer.uid), Ok(()));
+        let failed = check(Purpose::Document, content, signer.uid);
+        assert_eq!(failed, fault(SignatureFault::PurposeMismatch));
+        let failed = check(message, Form::Manifest, signer.uid);
+        assert_eq!(failed, fault(SignatureFault::FormMismatch));
         let other = ca.p256(Use::Sign).uid;
-        assert_eq!(verified.check(Purpose::Message, other), fault(SignatureFault::SenderMismatch));
+        assert_eq!(check(message, content, other), fault(SignatureFault::SenderMismatch));
         let failed = parsed.verify(Signed::Content(b"content")).err();
         assert_eq!(failed, Some(Error::Signature(SignatureFault::ContentPresent)));
 
@@ -168,9 +174,7 @@ fn opaque_content_is_not_taken_for_signed() {
 }
 
 fn seal_stream(plaintext: &[u8], sender: &common::User, sign: bool) -> Vec<u8> {
-    let context =
-        DocumentContext::new(Purpose::Document, sender.uid, DocumentId([5; 16]), 1, vec![sender.listed()])
-            .unwrap();
+    let context = sender.context_over(Purpose::Document, Form::Manifest, &[sender]);
     let keys = [sender.key.public_key().clone()];
     let (mut out, mut sealer) =
         Sealer::new(context.document_id(), context.document_version(), &keys).unwrap();
@@ -191,7 +195,7 @@ fn seal_stream(plaintext: &[u8], sender: &common::User, sign: bool) -> Vec<u8> {
     }
     let manifest = digests.finish(sealer.commitment()).to_der();
     let signed = sign.then(|| sender.sign(&manifest, context));
-    out.extend_from_slice(&stream::trailer(signed.as_deref()).unwrap());
+    out.extend_from_slice(&sealer.finish(signed.as_deref()).unwrap());
     out
 }
 
@@ -225,7 +229,7 @@ fn open_stream(
     assert_eq!(ending.length, out.len() as u64);
     if let Some(trailer) = &ending.trailer {
         let signed = SignedData::parse(trailer)?;
-        signed.verify(Signed::Enclosed)?.check(Purpose::Document, reader.uid)?;
+        signed.verify(Signed::Enclosed)?.check(Purpose::Document, Form::Manifest, reader.uid)?;
         Manifest::from_der(signed.content().unwrap())?.check(&actual)?;
     }
     Ok((out, ending.trailer))
@@ -269,31 +273,87 @@ fn truncated_and_changed_streams_do_not_open() {
     ] {
         assert!(open_stream(&sealed[..end], &user, 1 << 20).is_err(), "{end}");
     }
-    // Cut at a segment boundary, with a proper end put behind it.
-    let mut cut = sealed[..boundary].to_vec();
-    cut.extend_from_slice(&[0; 4]);
+    // Cut at a segment boundary, with its own end put behind it.
+    let (_, trailer) = common::split_trailer(&sealed);
+    let cut = [&sealed[..boundary], trailer].concat();
     assert_eq!(open_stream(&cut, &user, 1 << 20).err(), Some(Error::DecryptionFailed));
     for at in [header, header + 5, header + 39, header + 41, boundary + 3] {
         let mut changed = sealed.clone();
         changed[at] ^= 1;
         assert_eq!(open_stream(&changed, &user, 1 << 20).err(), Some(Error::DecryptionFailed), "{at}");
     }
-    // Two segments exchanged.
-    let mut changed = sealed.clone();
-    let (a, b) = (boundary - 1000, boundary + 5000);
-    changed.swap(a, b);
-    assert!(open_stream(&changed, &user, 1 << 20).is_err());
     // Another stream's envelope or trailer.
     let other = seal_stream(b"other", &user, true);
     let other_header = stream::header_length(&other).unwrap().unwrap();
     let swapped = [&other[..other_header], &sealed[header..]].concat();
     assert_eq!(open_stream(&swapped, &user, 1 << 20).err(), Some(Error::DecryptionFailed));
-    let body = other_header + 40 + 5 + 16;
     let unsigned = seal_stream(b"other", &user, false);
-    let unsigned_header = stream::header_length(&unsigned).unwrap().unwrap();
-    let grafted = [&unsigned[..unsigned_header + 61], &other[body..]].concat();
-    let failed = open_stream(&grafted, &user, 1 << 20).err();
-    assert_eq!(failed, Some(Error::Stream(StreamFault::CommitmentMismatch)));
+    let grafted = [common::split_trailer(&unsigned).0, common::split_trailer(&other).1].concat();
+    assert_eq!(open_stream(&grafted, &user, 1 << 20).err(), Some(Error::DecryptionFailed));
+}
+
+#[test]
+fn whole_segments_cannot_be_exchanged_dropped_or_repeated() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Sign);
+    // Four full segments and a last one; every segment differs.
+    let plaintext: Vec<u8> = (0..4_500_000u32).map(|n| (n / 1_000_000) as u8).collect();
+    let sealed = seal_stream(&plaintext, &user, true);
+    let (body, trailer) = common::split_trailer(&sealed);
+    let (header, body) = body.split_at(stream::header_length(&sealed).unwrap().unwrap());
+    let (tink, body) = body.split_at(stream::TINK_HEADER);
+    let (first, body) = body.split_at(stream::CIPHERTEXT_SEGMENT - stream::TINK_HEADER);
+    let segments: Vec<&[u8]> = [first].into_iter().chain(body.chunks(stream::CIPHERTEXT_SEGMENT)).collect();
+    assert_eq!(segments.len(), 5);
+    let open = |order: &[usize]| {
+        let body: Vec<u8> = order.iter().flat_map(|n| segments[*n]).copied().collect();
+        let made = [header, tink, &body, trailer].concat();
+        open_stream(&made, &user, 1 << 20).map(|(opened, _)| assert!(opened == plaintext)).err()
+    };
+    assert_eq!(open(&[0, 1, 2, 3, 4]), None);
+    let failed = Some(Error::DecryptionFailed);
+    for exchanged in [[0, 2, 1, 3, 4], [0, 1, 3, 2, 4], [0, 3, 2, 1, 4], [1, 0, 2, 3, 4], [0, 1, 2, 4, 3]] {
+        assert_eq!(open(&exchanged), failed, "{exchanged:?}");
+    }
+    for dropped in [&[1, 2, 3, 4][..], &[0, 2, 3, 4], &[0, 1, 3, 4], &[0, 1, 2, 4], &[0, 1, 2, 3], &[0], &[4]]
+    {
+        assert_eq!(open(dropped), failed, "{dropped:?}");
+    }
+    for repeated in [[0, 0, 1, 2, 3, 4], [0, 1, 1, 2, 3, 4], [0, 1, 2, 3, 3, 4], [0, 1, 2, 3, 4, 4]] {
+        assert_eq!(open(&repeated), failed, "{repeated:?}");
+    }
+}
+
+#[test]
+fn only_a_recipient_can_take_a_signature_away() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Sign);
+    let sealed = seal_stream(b"a scan", &user, true);
+    let (body, trailer) = common::split_trailer(&sealed);
+    // Nothing in what is stored tells signed content: not even the type of the message.
+    let signed_data = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02];
+    assert!(!trailer.windows(9).any(|it| it == signed_data));
+    let without = |end: &[u8]| open_stream(&[body, end].concat(), &user, 1 << 20).err();
+    assert_eq!(without(&[]), Some(Error::Stream(StreamFault::Truncated)));
+    assert_eq!(without(&[0; 4]), Some(Error::Stream(StreamFault::Truncated)));
+    for tag in [0, 0xff] {
+        let empty = [&[tag; 16][..], &[0, 0, 0, 16]].concat();
+        assert_eq!(without(&empty), Some(Error::DecryptionFailed));
+    }
+    // The trailer of another unsigned stream, even of the same recipient.
+    let other = seal_stream(b"a scan", &user, false);
+    assert_eq!(without(common::split_trailer(&other).1), Some(Error::DecryptionFailed));
+    // Who has the key can, and the stream is unsigned then.
+    let resealed = user.with_trailer(&sealed, None);
+    assert_eq!(open_stream(&resealed, &user, 1 << 20), Ok((b"a scan".to_vec(), None)));
+}
+
+#[test]
+fn a_stream_ends_after_its_last_segment_only() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Encrypt);
+    let (_, sealer) = Sealer::new(DocumentId([5; 16]), 1, &[user.key.public_key().clone()]).unwrap();
+    assert_eq!(sealer.finish(None), Err(Error::Stream(StreamFault::Truncated)));
 }
 
 #[test]

@@ -7,10 +7,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use common::{Ca, Files, Use, User};
-use life_envelope::stream::{
-    self, FIRST_SEGMENT, Opener, Position, SEGMENT, Sealer, StreamHeader, StreamKey,
-};
-use life_envelope::{DocumentId, OwnKey, recipient};
+use life_envelope::DocumentId;
+use life_envelope::stream::{self, FIRST_SEGMENT, Opener, Position, SEGMENT, Sealer, StreamKey, TrailerKey};
 
 const DOCUMENT: DocumentId = DocumentId([5; 16]);
 
@@ -64,17 +62,10 @@ fn seal(user: &User, plaintext: &[u8]) -> Vec<u8> {
         out.extend_from_slice(&segment);
         out.extend_from_slice(&tag);
         if rest.is_empty() {
-            out.extend_from_slice(&stream::trailer(None).unwrap());
+            out.extend_from_slice(&sealer.finish(None).unwrap());
             return out;
         }
     }
-}
-
-fn stream_key(user: &User, header: &[u8]) -> StreamKey {
-    let header = StreamHeader::parse(header).unwrap();
-    let own = OwnKey::from_certificate(&user.certificate).unwrap();
-    let info = header.envelope().find(&[own]).unwrap();
-    header.open(&recipient::unwrap(info, &user.key).unwrap()).unwrap()
 }
 
 #[test]
@@ -85,8 +76,8 @@ fn tink_opens_ours() {
     for length in lengths() {
         let sealed = seal(&user, &plaintext(length));
         let header = stream::header_length(&sealed).unwrap().unwrap();
-        let key = stream_key(&user, &sealed[..header]);
-        files.write(&format!("sealed{length}"), &sealed[header..sealed.len() - 4]);
+        let key = user.stream_key(&sealed[..header]);
+        files.write(&format!("sealed{length}"), &common::split_trailer(&sealed).0[header..]);
         let (secret, data) = (hex::encode(key.expose()), hex::encode(key.associated_data()));
         cases.push_str(&format!("open sealed{length} opened{length} {secret} {data}\n"));
     }
@@ -117,7 +108,9 @@ fn ours_opens_tink() {
     for length in lengths() {
         let mut opener = Opener::new(key()).unwrap();
         let (mut opened, mut segment) = (Vec::new(), Vec::new());
-        let sealed = [files.read(&format!("sealed{length}")), stream::trailer(None).unwrap()].concat();
+        let segments = files.read(&format!("sealed{length}"));
+        let trailer = TrailerKey::derive(&key(), segments.first_chunk().unwrap()).unwrap().seal(None);
+        let sealed = [segments, trailer.unwrap()].concat();
         for piece in sealed.chunks(300_000) {
             opener.push(piece).unwrap();
             while opener.next_segment(&mut segment).unwrap() {

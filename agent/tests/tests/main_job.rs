@@ -113,13 +113,16 @@ async fn a_damaged_stream_is_refused_and_releases_nothing() {
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
     let trailer = u32::from_be_bytes(sealed[sealed.len() - 4..].try_into().unwrap()) as usize;
-    let stripped = [&sealed[..sealed.len() - 4 - trailer], &[0; 4][..]].concat();
+    let body = &sealed[..sealed.len() - 4 - trailer];
+    let stripped = [body, &[0; 4]].concat();
+    let emptied = [body, &[0; 16], &[0, 0, 0, 16]].concat();
     let boundary = sealed.len() - 4 - trailer - (3_000_000 - 1_048_520 - 1_048_560 + 16);
     for (what, bytes, reason) in [
         ("flipped bit", &flipped[..], "DECRYPTION_FAILED"),
         ("cut", &sealed[..middle], "STREAM_TRUNCATED"),
         ("cut at a segment's boundary", &sealed[..boundary], "STREAM_TRUNCATED"),
-        ("signature stripped", &stripped[..], "SIGNATURE_MISSING"),
+        ("trailer taken away", &stripped[..], "STREAM_TRUNCATED"),
+        ("signature taken out of the trailer", &emptied[..], "DECRYPTION_FAILED"),
     ] {
         let header = v1::DecryptStreamHeader { user: patient.name.clone(), ..Default::default() };
         let (status, released) = streams::decrypt(&mut clients, header, bytes).await.unwrap_err();

@@ -11,7 +11,8 @@ use life_e2e::{Agent, Platform, User, forge, streams};
 use life_envelope::envelope::Envelope;
 use life_envelope::recipient;
 use life_envelope::root_seal::RootKeySeal;
-use life_envelope::stream::{MAGIC, StreamHeader, StreamKey};
+use life_envelope::signature::content_digest;
+use life_envelope::stream::{FIRST_SEGMENT, MAGIC, SEGMENT, StreamHeader, StreamKey};
 use life_pki::PrivateKey;
 use life_proto::v1;
 use v1::ParticipantKind;
@@ -59,6 +60,34 @@ fn everything(dir: &Path) -> Vec<Vec<u8>> {
         all.push(bytes);
     }
     all
+}
+
+/// What would let somebody confirm a guess at a content without any key: digests of all of it, of each segment of the
+/// sealed stream, and of their list; each raw, in hex and in base64.
+fn digests_of(plaintext: &[u8]) -> Vec<Vec<u8>> {
+    let (first, rest) = plaintext.split_at(plaintext.len().min(FIRST_SEGMENT));
+    let list: Vec<[u8; 32]> = [first].into_iter().chain(rest.chunks(SEGMENT)).map(content_digest).collect();
+    let mut digests = vec![content_digest(plaintext), content_digest(&list.concat())];
+    digests.extend(list.iter().map(|digest| content_digest(digest)));
+    digests.extend(list);
+    let text = |digest: &[u8; 32]| {
+        let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes();
+        let base64 = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest);
+        [digest.to_vec(), hex, base64.into_bytes()]
+    };
+    digests.iter().flat_map(text).collect()
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    let (first, rest) = part.split_first().unwrap();
+    let mut left = bytes;
+    while let Some(at) = left.iter().position(|byte| byte == first) {
+        left = &left[at + 1..];
+        if left.starts_with(rest) {
+            return true;
+        }
+    }
+    false
 }
 
 #[derive(Default)]
@@ -136,7 +165,9 @@ async fn the_operator_opens_nothing_and_the_user_everything() {
     }
 
     let everything = everything(platform.dir());
+    let digests: Vec<_> = [PLAINTEXT, b"", &long].into_iter().flat_map(digests_of).collect();
     for bytes in &everything {
+        assert!(!digests.iter().any(|digest| contains(bytes, digest)), "a digest of plaintext is stored");
         for window in PLAINTEXT.windows(16).step_by(8) {
             let found = bytes.windows(16).any(|there| there == window);
             assert!(!found, "plaintext lies in the platform's storage");

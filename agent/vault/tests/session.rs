@@ -6,8 +6,8 @@ mod support;
 use std::collections::HashSet;
 
 use life_envelope::{
-    ContentKey, DocumentContext, DocumentId, Envelope, Purpose, RecipientInfo, SignedAttributes, SignedData,
-    envelope, signature,
+    ContentKey, DocumentContext, DocumentId, Envelope, Form, Purpose, RecipientInfo, SignedAttributes,
+    SignedData, envelope, signature,
 };
 use life_pki::{KeySlot, PrivateKey, Uid};
 use life_sys::secret::SecretBytes;
@@ -16,7 +16,7 @@ use support::people::*;
 use support::*;
 
 fn context(sender: Uid) -> DocumentContext {
-    DocumentContext::new(Purpose::Detached, sender, DocumentId([1; 16]), 1, vec![]).unwrap()
+    DocumentContext::new(Purpose::Detached, Form::Content, sender, DocumentId([1; 16]), 1, vec![]).unwrap()
 }
 
 fn attributes(account: &Account, sender: Uid, slot: KeySlot) -> SignedAttributes {
@@ -90,6 +90,13 @@ fn attributes_of_others_are_not_signed() {
     assert_eq!(refused(wrong_slot), VaultError::WrongCertificate);
     let wrong_certificate = attributes(&bob, uid(ALICE), KeySlot::Signature).to_der();
     assert_eq!(refused(wrong_certificate), VaultError::WrongCertificate);
+
+    // A statement on an account, well-formed and in the user's own name.
+    let statement =
+        DocumentContext::new(Purpose::Statement, Form::Statement, uid(ALICE), DocumentId([1; 16]), 1, vec![]);
+    let signer = certificate(&alice, KeySlot::Signature);
+    let statement = SignedAttributes::build([7; 32], now(), signer.der(), statement.unwrap()).unwrap();
+    assert_eq!(refused(statement.to_der()), VaultError::AttributesRefused);
 
     // One attribute left out, each in its turn; one twice; trailing bytes; nothing; a bare hash; a TLS input; a CSR.
     let elements = elements(&good);

@@ -1,6 +1,6 @@
 //! Envelopes and sealed streams to deposit.
 
-use life_envelope::stream::{Position, Sealer, trailer};
+use life_envelope::stream::{Position, Sealer};
 use life_envelope::{DocumentId, envelope};
 use life_pki::PublicKey;
 
@@ -24,6 +24,6 @@ pub fn stream(length: usize, to: &PublicKey) -> Vec<u8> {
             break;
         }
     }
-    out.extend_from_slice(&trailer(None).unwrap());
+    out.extend_from_slice(&sealer.finish(None).unwrap());
     out
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use life_envelope::accounting::{AccountedRecipient, Accounting, AttestedStatement, Standing};
 use life_envelope::signature::Signed;
-use life_envelope::{Envelope, ListedRecipient, Purpose, RecipientId, SignedData, Verified};
+use life_envelope::{Envelope, Form, ListedRecipient, Purpose, RecipientId, SignedData, Verified};
 use life_pki::Uid;
 use life_proto::v1::{self, recipient::Origin};
 
@@ -56,7 +56,7 @@ pub async fn account(
 /// Verifies one sharing statement; one that is no proof counts as none.
 async fn attest(identity: &Identity, statement: &[u8]) -> Result<Option<AttestedStatement>> {
     let Ok(signed) = SignedData::parse(statement) else { return Ok(None) };
-    let judgement = judge(identity, &signed, Signed::Enclosed, Purpose::Share, None).await?;
+    let judgement = judge(identity, &signed, Signed::Enclosed, Purpose::Share, Form::Statement, None).await?;
     let content = signed.content().unwrap_or_default();
     Ok(judgement
         .verified

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use life_envelope::signature::{Signed, assemble, content_digest};
-use life_envelope::{DocumentContext, DocumentId, Purpose, SignedData};
+use life_envelope::{DocumentContext, DocumentId, Form, Purpose, SignedData};
 
 use super::compute;
 use super::digests::RunningDigest;
@@ -17,7 +17,8 @@ use crate::identities::Identity;
 pub type Signature = (Vec<u8>, [u8; 32]);
 
 fn context(identity: &Identity) -> Result<DocumentContext> {
-    DocumentContext::new(Purpose::Detached, identity.uid, DocumentId(fresh_id()?), 1, Vec::new())
+    let id = DocumentId(fresh_id()?);
+    DocumentContext::new(Purpose::Detached, Form::Content, identity.uid, id, 1, Vec::new())
         .map_err(Error::internal)
 }
 
@@ -82,7 +83,7 @@ pub async fn verify(
         (Some(digest), None) => Signed::Digest(digest),
         (None, _) => Signed::Enclosed,
     };
-    let judgement = judge(identity, &signed, against, Purpose::Detached, receipt).await?;
+    let judgement = judge(identity, &signed, against, Purpose::Detached, Form::Content, receipt).await?;
     let content = if judgement.is_valid() { signed.into_content().unwrap_or_default() } else { Vec::new() };
     Ok((judgement, content.into()))
 }
@@ -105,7 +106,10 @@ pub async fn verify_stream(
     }
     let (digest, length) = digest_of(source).await?;
     let judgement = match parsed {
-        Ok(signed) => judge(identity, &signed, Signed::Digest(&digest), Purpose::Detached, receipt).await?,
+        Ok(signed) => {
+            let against = Signed::Digest(&digest);
+            judge(identity, &signed, against, Purpose::Detached, Form::Content, receipt).await?
+        }
         Err(judgement) => judgement,
     };
     Ok((judgement, length))

@@ -1,7 +1,7 @@
 //! Judging a signature: by its value, its purpose, its sender's account log, its certificate, and by time (FORMATS §4).
 
 use life_envelope::signature::Signed;
-use life_envelope::{Purpose, SignatureFault, SignedData, Verified};
+use life_envelope::{Form, Purpose, SignatureFault, SignedData, Verified};
 use life_pki::account_log::{AccountState, CredentialRecord};
 use life_pki::chain::{self, ChainError, Revocation};
 use life_pki::receipt::Receipt;
@@ -63,7 +63,7 @@ impl Judgement {
     }
 }
 
-/// Judges a signature.
+/// Judges a signature for a purpose, over the form of content that stands where it was found.
 ///
 /// `receipt` is the platform's receipt over it, if there is one; one that does not verify or is about another
 /// signature counts as none.
@@ -76,6 +76,7 @@ pub async fn judge(
     signed: &SignedData<'_>,
     content: Signed<'_>,
     purpose: Purpose,
+    form: Form,
     receipt: Option<&[u8]>,
 ) -> Result<Judgement> {
     let verified = match signed.verify(content) {
@@ -89,20 +90,20 @@ pub async fn judge(
             return Ok(judgement);
         }
     };
-    judge_verified(identity, verified, signed.certificates(), purpose, receipt).await
+    judge_verified(identity, verified, signed.certificates(), (purpose, form), receipt).await
 }
 
 async fn judge_verified(
     identity: &Identity,
     verified: Verified,
     certificates: &[Vec<u8>],
-    purpose: Purpose,
+    (purpose, form): (Purpose, Form),
     receipt: Option<&[u8]>,
 ) -> Result<Judgement> {
     let receipt = receipt.and_then(|der| valid_receipt(identity, der, &verified));
     let mut judgement = Judgement { report: report(&verified, receipt), fault: None, verified: None };
     let certificate = Certificate::from_der(verified.signer_certificate()).ok();
-    match certificate.as_ref().and_then(Certificate::uid).map(|owner| verified.check(purpose, owner)) {
+    match certificate.as_ref().and_then(Certificate::uid).map(|owner| verified.check(purpose, form, owner)) {
         Some(Ok(())) => {}
         Some(Err(error)) => judgement.settle(SignatureState::Invalid, error.into(), error.to_string()),
         None => judgement.settle(

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use life_envelope::signature::{Signed, content_digest};
-use life_envelope::{ContentKey, Envelope, Purpose, SignedData};
+use life_envelope::{ContentKey, Envelope, Form, Purpose, SignedData};
 use life_proto::v1;
 
 use super::account::{account, unaccounted};
@@ -77,7 +77,8 @@ pub async fn open(identity: &Identity, message: Bytes, options: &OpenOptions) ->
         Ok(None) => None,
         Ok(Some(signed)) => {
             let receipt = options.receipt.as_deref();
-            let judgement = judge(identity, &signed, Signed::Enclosed, options.purpose, receipt).await?;
+            let judgement =
+                judge(identity, &signed, Signed::Enclosed, options.purpose, Form::Content, receipt).await?;
             Some((judgement, signed.into_content()))
         }
         Err(error) => Some((Judgement::invalid(error), None)),

@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use life_envelope::signature::{Signed, content_digest};
 use life_envelope::stream::{Ending, MAGIC, Manifest, Opener, StreamHeader, StreamKey, header_length};
-use life_envelope::{SignedData, limits};
+use life_envelope::{Form, SignedData, limits};
 use life_proto::v1;
 
 use super::account::{account, unaccounted};
@@ -214,8 +214,8 @@ async fn check(
             Err(error) => Judgement::invalid(error),
             Ok(signed) => {
                 let receipt = options.receipt.as_deref();
-                let mut judgement =
-                    judge(identity, &signed, Signed::Enclosed, options.purpose, receipt).await?;
+                let (against, form) = (Signed::Enclosed, Form::Manifest);
+                let mut judgement = judge(identity, &signed, against, options.purpose, form, receipt).await?;
                 if let Some(fault) = mismatch(&signed, &judgement, key, &checked.manifest) {
                     judgement.spoil(fault);
                 }
@@ -243,11 +243,9 @@ fn mismatch(
     actual: &Manifest,
 ) -> Option<Fault> {
     let context = judgement.verified.as_ref()?.context();
-    let same_document =
-        context.document_id() == key.document_id() && context.document_version() == key.document_version();
     let manifest = Manifest::from_der(signed.content().unwrap_or_default());
-    let fits = manifest.is_ok_and(|manifest| manifest.check(actual).is_ok());
-    (!same_document || !fits).then_some(Fault::SignatureInvalid)
+    let fits = manifest.and_then(|manifest| manifest.check(actual)).and_then(|()| key.check(context));
+    fits.is_err().then_some(Fault::SignatureInvalid)
 }
 
 /// One source after another.

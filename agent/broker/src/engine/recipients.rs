@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use life_envelope::{DocumentContext, DocumentId, ListedRecipient, Purpose};
+use life_envelope::{DocumentContext, DocumentId, Form, ListedRecipient, Purpose};
 use life_pki::{PublicKey, Uid};
 use life_proto::v1::{self, SignaturePurpose, Signing, recipient::Origin};
 
@@ -119,8 +119,10 @@ impl Resolved {
         identity: &Identity,
         document: &Document,
         purpose: Purpose,
+        form: Form,
     ) -> Result<DocumentContext> {
-        DocumentContext::new(purpose, identity.uid, document.id, document.version, self.listed.clone())
+        let listed = self.listed.clone();
+        DocumentContext::new(purpose, form, identity.uid, document.id, document.version, listed)
             .map_err(|_| Fault::InvalidArgument.into())
     }
 

@@ -1,14 +1,13 @@
 //! Sealing one message: signed, then encrypted, whole.
 
 use bytes::Bytes;
-use life_envelope::stream::Manifest;
-use life_envelope::{DocumentContext, SignedAttributes, envelope, signature};
+use life_envelope::{DocumentContext, Form, SignedAttributes, envelope, signature};
 use life_proto::v1;
 
 use super::compute;
 use super::recipients::{Document, Resolved};
 use crate::clock;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Fault, Result};
 use crate::identities::Identity;
 
 /// A sealed message.
@@ -29,12 +28,8 @@ pub async fn seal(identity: &Identity, document: &Document, content: Bytes) -> R
     let resolved = Resolved::with_self(identity, &document.recipients).await?;
     let (content, signature_digest) = match document.purpose {
         None => (content, Vec::new()),
-        // A reader would refuse it: it could be taken for the trailer of a stream (`Manifest::is_one`).
-        Some(_) if Manifest::is_one(&content) => {
-            return Err(Error::field("plaintext", "is the manifest of a sealed stream, not a document"));
-        }
         Some(purpose) => {
-            let context = resolved.context(identity, document, purpose)?;
+            let context = resolved.context(identity, document, purpose, Form::Content)?;
             let (message, digest) = sign_enclosed(identity, content, context).await?;
             (Bytes::from(message), digest.to_vec())
         }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use life_envelope::stream::{Position, Sealer, TAG, trailer};
+use life_envelope::Form;
+use life_envelope::stream::{Position, Sealer, TAG};
 use life_proto::v1;
 
 use super::digests::SegmentDigests;
@@ -104,12 +105,12 @@ pub async fn seal_stream(
     let end = match (digests, document.purpose) {
         (Some(digests), Some(purpose)) => {
             let manifest = digests.finish(sealer.commitment()).await?;
-            let context = resolved.context(identity, document, purpose)?;
+            let context = resolved.context(identity, document, purpose, Form::Manifest)?;
             let (message, digest) = sign_enclosed(identity, manifest.to_der().into(), context).await?;
             signature_digest = digest.to_vec();
-            trailer(Some(&message))?
+            sealer.finish(Some(&message))?
         }
-        _ => trailer(None)?,
+        _ => sealer.finish(None)?,
     };
     out.put(end.into()).await?;
     let recipients = resolved.to_wire(document.purpose.is_some());

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use life_envelope::signature::{Signed, content_digest};
-use life_envelope::stream::{Manifest, StreamHeader};
-use life_envelope::{ContentKey, DocumentContext, Envelope, Purpose, SharingStatement, SignedData};
+use life_envelope::stream::{Manifest, StreamHeader, TINK_HEADER, TrailerKey, header_length};
+use life_envelope::{ContentKey, DocumentContext, Envelope, Form, Purpose, SharingStatement, SignedData};
 use life_pki::Uid;
 use life_proto::v1;
 
@@ -18,7 +18,7 @@ use super::seal::sign_enclosed;
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 
-/// Adds recipients to an envelope, or to the header of a sealed stream whose trailer is given.
+/// Adds recipients to an envelope, or to the header of a sealed stream whose sealed trailer is given.
 ///
 /// # Errors
 /// As `Crypto.Share`.
@@ -29,20 +29,7 @@ pub async fn share(
     trailer: Bytes,
 ) -> Result<(Vec<u8>, Vec<v1::Recipient>)> {
     if is_stream(&message) {
-        let mut header = StreamHeader::parse(&message)?.into_owned();
-        let key = content_key(identity, header.envelope()).await?;
-        if trailer.is_empty() {
-            return Err(Fault::SignatureMissing.because("there is no trailer, so nothing says who made it"));
-        }
-        let commitment = header.open(&key)?.derive_commitment()?;
-        let signed = SignedData::parse(&trailer)?;
-        let manifest = Manifest::from_der(signed.content().unwrap_or_default());
-        if manifest.is_ok_and(|manifest| manifest.commitment == commitment) {
-            let recipients =
-                add(identity, users, header.envelope_mut(), &key, &signed, content_digest(&trailer)).await?;
-            return Ok((header.to_bytes()?, recipients));
-        }
-        return Err(Fault::SignatureInvalid.because("the trailer belongs to another stream"));
+        return share_stream(identity, users, &message, &trailer).await;
     }
     if !trailer.is_empty() {
         return Err(Error::field("trailer", "belongs to a sealed stream, and the envelope is none"));
@@ -51,8 +38,51 @@ pub async fn share(
     let key = content_key(identity, &envelope).await?;
     let content = envelope.open(&key)?;
     let signed = SignedData::detect(&content)?.ok_or(Fault::SignatureMissing)?;
-    let recipients = add(identity, users, &mut envelope, &key, &signed, content_digest(&content)).await?;
+    let original = Original { digest: content_digest(&content), form: Form::Content, signed };
+    let recipients = add(identity, users, &mut envelope, &key, &original).await?;
     Ok((envelope.to_der(), recipients))
+}
+
+/// The header is everything up to the first segment: Tink's header, which ends it, is needed to open the trailer.
+async fn share_stream(
+    identity: &Identity,
+    users: &BTreeSet<Uid>,
+    message: &[u8],
+    trailer: &[u8],
+) -> Result<(Vec<u8>, Vec<v1::Recipient>)> {
+    let length = header_length(message)?.unwrap_or(message.len());
+    let (head, tink) = message.split_at_checked(length).unwrap_or((message, &[]));
+    let tink: &[u8; TINK_HEADER] = tink
+        .try_into()
+        .map_err(|_| Error::field("envelope", "must end with the 40 bytes before the first segment"))?;
+    if trailer.is_empty() {
+        return Err(Error::field("trailer", "is missing: every sealed stream has one"));
+    }
+    let mut header = StreamHeader::parse(head)?.into_owned();
+    let key = content_key(identity, header.envelope()).await?;
+    let stream_key = header.open(&key)?;
+    let Some(trailer) = TrailerKey::derive(&stream_key, tink)?.open(trailer)? else {
+        return Err(Fault::SignatureMissing.into());
+    };
+    let signed = SignedData::parse(&trailer)?;
+    let manifest = Manifest::from_der(signed.content().unwrap_or_default());
+    let commitment = stream_key.derive_commitment()?;
+    let same_document = stream_key.check(signed.claimed_attributes()?.context());
+    if !manifest.is_ok_and(|manifest| manifest.commitment == commitment) || same_document.is_err() {
+        return Err(Fault::SignatureInvalid.because("the trailer belongs to another stream"));
+    }
+    let original = Original { digest: content_digest(&trailer), form: Form::Manifest, signed };
+    let recipients = add(identity, users, header.envelope_mut(), &key, &original).await?;
+    Ok(([header.to_bytes()?, tink.to_vec()].concat(), recipients))
+}
+
+/// The signature that a statement is about.
+struct Original<'a> {
+    signed: SignedData<'a>,
+    /// SHA-256 of the whole SignedData message.
+    digest: [u8; 32],
+    /// What it must stand over.
+    form: Form,
 }
 
 async fn add(
@@ -60,19 +90,19 @@ async fn add(
     users: &BTreeSet<Uid>,
     envelope: &mut Envelope<'_>,
     key: &ContentKey,
-    signed: &SignedData<'_>,
-    original: [u8; 32],
+    original: &Original<'_>,
 ) -> Result<Vec<v1::Recipient>> {
+    let Original { signed, digest, form } = original;
     let purpose = signed.claimed_attributes()?.context().purpose();
     if !matches!(purpose, Purpose::Document | Purpose::Message) {
         return Err(Fault::PurposeMismatch.into());
     }
-    let judgement = judge(identity, signed, Signed::Enclosed, purpose, None).await?;
+    let judgement = judge(identity, signed, Signed::Enclosed, purpose, *form, None).await?;
     let verified = match (judgement.fault, judgement.verified) {
         (None, Some(verified)) => verified,
         (fault, _) => return Err(fault.unwrap_or_else(|| Fault::SignatureInvalid.into())),
     };
-    let before = account(identity, envelope, &verified, &original).await?;
+    let before = account(identity, envelope, &verified, digest).await?;
     before.check(identity)?;
     if !before.accounting.may_share(identity.uid) {
         return Err(Fault::RecipientMismatch.into());
@@ -84,10 +114,11 @@ async fn add(
     }
     let context = verified.context();
     let (id, version) = (context.document_id(), context.document_version());
-    let statement = SharingStatement::new(id, version, original, added.listed.clone())?;
-    let context = DocumentContext::new(Purpose::Share, identity.uid, id, version, added.listed)?;
+    let statement = SharingStatement::new(id, version, *digest, added.listed.clone())?;
+    let context =
+        DocumentContext::new(Purpose::Share, Form::Statement, identity.uid, id, version, added.listed)?;
     let (message, _) = sign_enclosed(identity, statement.to_der().into(), context).await?;
     envelope.add_recipients(key, &added.keys)?;
     envelope.add_statement(&message)?;
-    Ok(account(identity, envelope, &verified, &original).await?.to_wire())
+    Ok(account(identity, envelope, &verified, digest).await?.to_wire())
 }

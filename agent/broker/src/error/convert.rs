@@ -83,7 +83,10 @@ impl From<life_envelope::Error> for Error {
             }
             Envelope::Stream(StreamFault::Version) => Fault::FormatRefused,
             Envelope::Stream(
-                StreamFault::CommitmentMismatch | StreamFault::DigestMismatch | StreamFault::LengthMismatch,
+                StreamFault::CommitmentMismatch
+                | StreamFault::DigestMismatch
+                | StreamFault::DocumentMismatch
+                | StreamFault::LengthMismatch,
             ) => Fault::SignatureInvalid,
             Envelope::TooLarge => Fault::FormatInvalid,
         };

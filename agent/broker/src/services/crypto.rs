@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use life_envelope::stream::MAX_TRAILER;
 use life_proto::v1::{
     self, DecryptRequest, DecryptResponse, DecryptStreamRequest, DecryptStreamResponse, EncryptRequest,
     EncryptResponse, EncryptStreamRequest, EncryptStreamResponse, ShareRequest, ShareResponse, SignRequest,
@@ -20,7 +21,7 @@ use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
 
-/// The longest detached signature VerifyStream takes, and the longest trailer Share takes.
+/// The longest detached signature VerifyStream takes.
 const SIGNATURE_LIMIT: usize = 256 * 1024;
 
 /// The service Crypto.
@@ -231,8 +232,8 @@ impl crypto_server::Crypto for Crypto {
 
     async fn share(&self, request: Request<ShareRequest>) -> Result<Response<ShareResponse>, Status> {
         let request = request.into_inner();
-        if request.trailer.len() > SIGNATURE_LIMIT {
-            return Err(Error::field("trailer", "has more than 256 KiB").into());
+        if request.trailer.len() > MAX_TRAILER {
+            return Err(Error::field("trailer", "has more than 256 KiB and 16 bytes").into());
         }
         if request.recipients.is_empty() {
             return Err(Error::field("recipients", "is missing").into());

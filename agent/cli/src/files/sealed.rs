@@ -1,6 +1,8 @@
 //! The outer form of a sealed stream, FORMATS §5: enough to take header and trailer out and put another header in.
 //!
-//! `magic | u8 version | u32be envelope length | envelope | stream | trailer | u32be trailer length`
+//! `magic | u8 version | u32be envelope length | envelope | 40 bytes | segments | sealed trailer | u32be its length`
+//!
+//! Header here is all before the first segment: the 40 bytes are needed to open the trailer.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,8 +19,12 @@ pub const MAGIC: &[u8; 8] = b"LIFESTRM";
 const FIXED: u64 = 13;
 /// The longest envelope we read: far beyond 256 recipients.
 const ENVELOPE_LIMIT: u64 = 4 * 1024 * 1024;
+/// What stands between envelope and segments.
+const STREAM_HEADER: u64 = 40;
+/// The shortest segment or trailer: an authentication tag.
+const TAG: u64 = 16;
 /// The longest trailer.
-const TRAILER_LIMIT: u64 = 256 * 1024;
+const TRAILER_LIMIT: u64 = 256 * 1024 + TAG;
 
 /// A sealed stream in a file that can be read at any place.
 pub struct SealedFile {
@@ -43,21 +49,23 @@ impl SealedFile {
             [_version, length @ ..] if magic == MAGIC => be32(length),
             _ => return Err(Error::data("FORMAT_INVALID", format!("{name} is no sealed stream"))),
         };
-        if length > ENVELOPE_LIMIT || FIXED + length + 4 > size {
+        let header = FIXED + length + STREAM_HEADER;
+        if length > ENVELOPE_LIMIT || header + TAG + TAG + 4 > size {
             return Err(Error::data("STREAM_TRUNCATED", format!("{name} ends before its first part does")));
         }
-        Ok(Self { file, name, header: FIXED + length, size })
+        Ok(Self { file, name, header, size })
     }
 
-    /// Magic, version, length and envelope.
+    /// Everything before the first segment.
     pub fn header(&mut self) -> Result<Bytes, Error> {
         self.read_at(0, self.header)
     }
 
-    /// The trailer without its length; empty for an unsigned stream.
+    /// The sealed trailer without its length.
     pub fn trailer(&mut self) -> Result<Bytes, Error> {
         let length = be32(&self.read_at(self.size - 4, 4)?);
-        if length > TRAILER_LIMIT || self.header + length + 4 > self.size {
+        let fits = (TAG..=TRAILER_LIMIT).contains(&length) && self.header + TAG + length + 4 <= self.size;
+        if !fits {
             let message =
                 format!("{} does not end as a sealed stream does: it is damaged or cut off", self.name);
             return Err(Error::data("STREAM_TRUNCATED", message));
@@ -118,6 +126,7 @@ mod tests {
         bytes.push(1);
         bytes.extend((envelope.len() as u32).to_be_bytes());
         bytes.extend(envelope);
+        bytes.extend([40; STREAM_HEADER as usize]);
         bytes.extend(stream);
         bytes.extend(trailer);
         bytes.extend((trailer.len() as u32).to_be_bytes());
@@ -132,26 +141,26 @@ mod tests {
 
     #[test]
     fn header_and_trailer_come_out_and_the_rest_stays() {
-        let old = sealed(b"envelope", b"the stream itself", b"trailer");
+        let old = sealed(b"envelope", b"the stream itself", b"a sealed trailer");
         let mut file = open(&old).unwrap();
-        assert_eq!(file.header().unwrap(), &old[..21]);
-        assert_eq!(file.trailer().unwrap(), &b"trailer"[..]);
+        assert_eq!(file.header().unwrap(), &old[..61]);
+        assert_eq!(file.trailer().unwrap(), &b"a sealed trailer"[..]);
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         let mut target = Target::open(&Place::Path(out.clone()), Existing::Keep, Content::Sealed).unwrap();
-        let new = sealed(b"another envelope", b"the stream itself", b"trailer");
-        assert_eq!(file.splice(&new[..29], &mut target).unwrap(), new.len() as u64);
+        let new = sealed(b"another envelope", b"the stream itself", b"a sealed trailer");
+        assert_eq!(file.splice(&new[..69], &mut target).unwrap(), new.len() as u64);
         target.commit().unwrap();
         assert_eq!(fs::read(out).unwrap(), new);
     }
 
     #[test]
     fn every_truncation_is_an_error_and_none_panics() {
-        let whole = sealed(b"envelope", b"s", b"trailer");
+        let whole = sealed(b"envelope", b"a tag of a segme", b"a sealed trailer");
         for length in 0..whole.len() {
             let result = open(&whole[..length]).and_then(|mut file| file.trailer());
             if let Ok(trailer) = result {
-                assert_ne!(trailer, &b"trailer"[..], "{length}");
+                assert_ne!(trailer, &b"a sealed trailer"[..], "{length}");
             }
         }
         for lie in [u32::MAX, 300_000, 100] {

@@ -8,12 +8,14 @@ use super::MAGIC;
 use crate::asn1::{self, Parser, SEQUENCE};
 use crate::context::{VERSION, read_version};
 use crate::root_seal::derive;
-use crate::{ContentKey, DocumentId, Envelope, Error, StreamFault, limits};
+use crate::{ContentKey, DocumentContext, DocumentId, Envelope, Error, StreamFault, limits};
 
 /// The stream's format version.
 const FORMAT: u8 = 1;
 /// Tink's AES256_GCM_HKDF_1MB, the only suite.
 const SUITE: u8 = 1;
+/// What the trailer's key is derived for.
+const TRAILER: &[u8] = b"LIFE stream trailer v1";
 /// The bytes magic, version and envelope length take.
 const PREFIX: usize = 13;
 
@@ -209,6 +211,23 @@ impl StreamKey {
     pub(super) fn derive_segment_key(&self, salt: &[u8; 32]) -> Result<Key256, Error> {
         // EXPOSE: into its derivation function.
         derive(self.key.expose(), salt, &self.associated_data())
+    }
+
+    /// The key of the trailer: HKDF-SHA256(key, salt in Tink's header, info "LIFE stream trailer v1").
+    pub(super) fn derive_trailer_key(&self, header: &[u8; super::TINK_HEADER]) -> Result<Key256, Error> {
+        let salt = header.get(1..33).ok_or(Error::Malformed)?;
+        // EXPOSE: into its derivation function.
+        derive(self.key.expose(), salt, TRAILER)
+    }
+
+    /// Whether a context is about the document this key was made for.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] with `DocumentMismatch`.
+    pub fn check(&self, context: &DocumentContext) -> Result<(), Error> {
+        let same =
+            context.document_id() == self.document_id && context.document_version() == self.document_version;
+        if same { Ok(()) } else { Err(StreamFault::DocumentMismatch.into()) }
     }
 }
 

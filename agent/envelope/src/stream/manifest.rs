@@ -1,5 +1,7 @@
 //! What the trailer signs: the stream key, the digests of all segments and the length.
 
+use std::fmt;
+
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::asn1::{self, Parser, SEQUENCE};
@@ -48,7 +50,7 @@ impl Default for Digests {
 }
 
 /// The content of the trailer's SignedData.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// HKDF of the stream key.
     pub commitment: [u8; 32],
@@ -56,6 +58,13 @@ pub struct Manifest {
     pub digests: [u8; 32],
     /// Bytes of plaintext.
     pub length: u64,
+}
+
+/// The digests would let anyone confirm a guess at the content, so they are not printed.
+impl fmt::Debug for Manifest {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Manifest").field("length", &self.length).finish_non_exhaustive()
+    }
 }
 
 impl Manifest {
@@ -82,15 +91,6 @@ impl Manifest {
         let length = parser.unsigned()?;
         parser.finish()?;
         Ok(Self { commitment, digests, length })
-    }
-
-    /// Whether a content is a manifest, and so must be neither signed nor read as a document or message.
-    ///
-    /// Manifests are signed with the same purposes as documents. Were one signed or read as a document, someone who has a
-    /// user sign 100 bytes of his choice could make the user's signature that of a stream, and the reverse.
-    #[must_use]
-    pub fn is_one(content: &[u8]) -> bool {
-        Self::from_der(content).is_ok()
     }
 
     /// Compares a signed manifest with what was really read.

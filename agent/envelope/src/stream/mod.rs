@@ -1,20 +1,22 @@
 //! Sealed streams: content of any size, in segments (FORMATS §5). Push-based, constant memory, no I/O.
 //!
-//! `"LIFESTRM" | u8 version | u32be envelope length | envelope | stream | trailer | u32be trailer length`
+//! `"LIFESTRM" | u8 version | u32be envelope length | envelope | stream | sealed trailer | u32be its length`
 //!
-//! The stream part is Tink's AES256_GCM_HKDF_1MB; any Tink library opens it. The trailer is a SignedData message over a
-//! [`Manifest`], or empty in an unsigned stream.
+//! The stream part is Tink's AES256_GCM_HKDF_1MB; any Tink library opens it. The trailer, sealed by itself
+//! ([`TrailerKey`]), is a SignedData message over a [`Manifest`], or empty in an unsigned stream.
 
 mod header;
 mod manifest;
 mod opener;
 mod sealer;
 mod segments;
+mod trailer;
 
 pub use header::{StreamHeader, StreamKey, header_length};
 pub use manifest::{Digests, Manifest, segment_digest};
 pub use opener::{Ending, Opener};
-pub use sealer::{Position, Sealer, trailer};
+pub use sealer::{Position, Sealer};
+pub use trailer::{MAX_TRAILER, TrailerKey};
 
 /// Plaintext bytes of the first segment.
 pub const FIRST_SEGMENT: usize = SEGMENT - TINK_HEADER;

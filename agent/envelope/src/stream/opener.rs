@@ -1,21 +1,23 @@
 //! Opening a sealed stream, pushed in pieces of any size.
 
+use std::fmt;
+
 use aws_lc_rs::aead::Aad;
 use zeroize::Zeroize;
 
 use super::sealer::Position;
 use super::segments::Segments;
-use super::{StreamKey, TAG, TINK_HEADER};
-use crate::{Error, StreamFault, limits};
+use super::{MAX_TRAILER, StreamKey, TAG, TINK_HEADER, TrailerKey};
+use crate::{Error, StreamFault};
 
 /// The bytes of the trailer's length, the last of every stream.
 const LENGTH: usize = 4;
 /// As long as no more than this is left behind a segment, it may be the last one.
-const HOLD_BACK: usize = limits::MAX_SIGNATURE + LENGTH;
+const HOLD_BACK: usize = MAX_TRAILER + LENGTH;
 /// The largest piece that may be pushed.
 const MAX_PIECE: usize = 1 << 20;
 
-/// Opens what follows the header: segments, then trailer and its length.
+/// Opens what follows the header: segments, then the sealed trailer and its length.
 ///
 /// Call [`Opener::push`] with the bytes as they come, [`Opener::next_segment`] until it gives `false`, and at the end
 /// [`Opener::end_input`], the remaining segments, and [`Opener::finish`]. Buffers at most one segment, the
@@ -23,21 +25,28 @@ const MAX_PIECE: usize = 1 << 20;
 pub struct Opener {
     key: StreamKey,
     /// There once Tink's header is.
-    segments: Option<Segments>,
+    ciphers: Option<(Segments, TrailerKey)>,
     buffer: Buffer,
-    /// There once the input has ended.
-    trailer: Option<Vec<u8>>,
+    /// There once the input has ended: the opened trailer, if there is a signature in it.
+    trailer: Option<Option<Vec<u8>>>,
     length: u64,
     commitment: [u8; 32],
 }
 
 /// What came after the last segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Ending {
-    /// The trailer: a SignedData message, DER or BER, unverified; `None` in an unsigned stream.
+    /// What the trailer held: a SignedData message, DER or BER, unverified; `None` in an unsigned stream.
     pub trailer: Option<Vec<u8>>,
     /// Bytes of plaintext.
     pub length: u64,
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let trailer = self.trailer.as_ref().map(Vec::len);
+        out.debug_struct("Ending").field("trailer_length", &trailer).field("length", &self.length).finish()
+    }
 }
 
 impl Opener {
@@ -47,7 +56,7 @@ impl Opener {
     /// [`Error::Key`] when AWS-LC fails.
     pub fn new(key: StreamKey) -> Result<Self, Error> {
         let commitment = key.derive_commitment()?;
-        Ok(Self { key, segments: None, buffer: Buffer::default(), trailer: None, length: 0, commitment })
+        Ok(Self { key, ciphers: None, buffer: Buffer::default(), trailer: None, length: 0, commitment })
     }
 
     /// The value the signed manifest must have ([`crate::stream::Manifest::commitment`]).
@@ -72,10 +81,11 @@ impl Opener {
         Ok(())
     }
 
-    /// Says that no more bytes come.
+    /// Says that no more bytes come, and opens the trailer.
     ///
     /// # Errors
-    /// [`Error::Stream`] when the stream is truncated or its trailer's length is wrong.
+    /// [`Error::Stream`] when the stream is truncated or its trailer's length is wrong; [`Error::DecryptionFailed`] for a
+    /// trailer that does not open.
     pub fn end_input(&mut self) -> Result<(), Error> {
         if self.trailer.is_some() {
             return Err(StreamFault::Ended.into());
@@ -85,16 +95,14 @@ impl Opener {
         let rest = self.buffer.bytes();
         let (rest, length) = rest.split_last_chunk::<LENGTH>().ok_or(truncated)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Error::TooLarge)?;
-        if length > limits::MAX_SIGNATURE {
+        if !(TAG..=MAX_TRAILER).contains(&length) {
             return Err(truncated);
         }
         let end = rest.len().checked_sub(length).ok_or(truncated)?;
-        let trailer = rest.get(end..).ok_or(truncated)?.to_vec();
-        if self.segments.is_none() {
-            return Err(truncated);
-        }
+        let sealed = rest.get(end..).ok_or(truncated)?;
+        let (_, key) = self.ciphers.as_ref().ok_or(truncated)?;
+        self.trailer = Some(key.open(sealed)?);
         self.buffer.truncate(end);
-        self.trailer = Some(trailer);
         Ok(())
     }
 
@@ -106,7 +114,7 @@ impl Opener {
     pub fn next_segment(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
         out.clear();
         self.read_tink_header()?;
-        let Some(segments) = &mut self.segments else { return Ok(false) };
+        let Some((segments, _)) = &mut self.ciphers else { return Ok(false) };
         if segments.has_ended() {
             return Ok(false);
         }
@@ -130,22 +138,19 @@ impl Opener {
     /// # Errors
     /// [`Error::Stream`] with `Truncated` when the last segment was not reached.
     pub fn finish(self) -> Result<Ending, Error> {
-        let ended = self.segments.is_some_and(|segments| segments.has_ended());
+        let ended = self.ciphers.is_some_and(|(segments, _)| segments.has_ended());
         match self.trailer {
-            Some(trailer) if ended => {
-                let trailer = if trailer.is_empty() { None } else { Some(trailer) };
-                Ok(Ending { trailer, length: self.length })
-            }
+            Some(trailer) if ended => Ok(Ending { trailer, length: self.length }),
             _ => Err(StreamFault::Truncated.into()),
         }
     }
 
     fn read_tink_header(&mut self) -> Result<(), Error> {
-        if self.segments.is_none()
+        if self.ciphers.is_none()
             && let Some(header) = self.buffer.bytes().first_chunk()
         {
             let segments = Segments::from_header(&self.key, header).map_err(|_| Error::DecryptionFailed)?;
-            self.segments = Some(segments);
+            self.ciphers = Some((segments, TrailerKey::derive(&self.key, header)?));
             self.buffer.consume(TINK_HEADER);
         }
         Ok(())

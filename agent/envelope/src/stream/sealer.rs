@@ -6,8 +6,8 @@ use life_pki::key::KeyError;
 
 use super::header;
 use super::segments::Segments;
-use super::{StreamKey, TAG};
-use crate::{DocumentId, Error, envelope, limits};
+use super::{StreamKey, TAG, TINK_HEADER, TrailerKey};
+use crate::{DocumentId, Error, StreamFault, envelope};
 
 /// Whether a segment is the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub enum Position {
 /// Seals the segments of one stream.
 pub struct Sealer {
     segments: Segments,
+    trailer: TrailerKey,
     commitment: [u8; 32],
 }
 
@@ -40,13 +41,17 @@ impl Sealer {
         let (segments, tink) = Segments::generate(&key)?;
         let mut start = header::write(&envelope)?;
         start.extend_from_slice(&tink);
-        Ok((start, Self { segments, commitment: key.derive_commitment()? }))
+        Ok((start, Self::with(&key, &tink, segments)?))
     }
 
     /// Starts with salt and nonce prefix given, for a second implementation.
     #[cfg(test)]
-    pub(crate) fn with_header(key: &StreamKey, header: &[u8; super::TINK_HEADER]) -> Result<Self, Error> {
-        Ok(Self { segments: Segments::from_header(key, header)?, commitment: key.derive_commitment()? })
+    pub(crate) fn with_header(key: &StreamKey, header: &[u8; TINK_HEADER]) -> Result<Self, Error> {
+        Self::with(key, header, Segments::from_header(key, header)?)
+    }
+
+    fn with(key: &StreamKey, header: &[u8; TINK_HEADER], segments: Segments) -> Result<Self, Error> {
+        Ok(Self { segments, trailer: TrailerKey::derive(key, header)?, commitment: key.derive_commitment()? })
     }
 
     /// The value of the manifest's commitment.
@@ -74,15 +79,16 @@ impl Sealer {
             .map_err(|_| KeyError::Operation)?;
         tag.as_ref().try_into().map_err(|_| KeyError::Operation.into())
     }
-}
 
-/// What follows the last segment's tag: the trailer (a SignedData over the manifest, or nothing) and its length.
-///
-/// # Errors
-/// [`Error::TooLarge`] for a trailer beyond the limit.
-pub fn trailer(signed_data: Option<&[u8]>) -> Result<Vec<u8>, Error> {
-    let trailer = signed_data.unwrap_or_default();
-    crate::asn1::check_size(trailer, limits::MAX_SIGNATURE)?;
-    let length = u32::try_from(trailer.len()).map_err(|_| Error::TooLarge)?;
-    Ok([trailer, &length.to_be_bytes()].concat())
+    /// Ends the stream, after its last segment. Returns what follows that segment's tag: the sealed trailer, with a
+    /// SignedData over the manifest or nothing inside, and its length.
+    ///
+    /// # Errors
+    /// [`Error::Stream`] with `Truncated` before the last segment; [`Error::TooLarge`] for a signature beyond the limit.
+    pub fn finish(self, signed_data: Option<&[u8]>) -> Result<Vec<u8>, Error> {
+        if !self.segments.has_ended() {
+            return Err(StreamFault::Truncated.into());
+        }
+        self.trailer.seal(signed_data)
+    }
 }

@@ -4,7 +4,11 @@
 pub mod kit;
 pub mod tree;
 
-use life_envelope::{DocumentContext, DocumentId, ListedRecipient, Purpose, SignedAttributes, signature};
+use life_envelope::stream::{self, StreamHeader, StreamKey, TINK_HEADER, TrailerKey};
+use life_envelope::{
+    DocumentContext, DocumentId, Form, ListedRecipient, OwnKey, Purpose, SignedAttributes, recipient,
+    signature,
+};
 use life_pki::time::Timestamp;
 use life_pki::{PrivateKey, Uid};
 use rcgen::{
@@ -115,8 +119,30 @@ impl User {
     }
 
     pub fn context(&self, purpose: Purpose, recipients: &[&Self]) -> DocumentContext {
+        let form = if purpose == Purpose::Share { Form::Statement } else { Form::Content };
+        self.context_over(purpose, form, recipients)
+    }
+
+    pub fn context_over(&self, purpose: Purpose, form: Form, recipients: &[&Self]) -> DocumentContext {
         let recipients = recipients.iter().map(|it| it.listed()).collect();
-        DocumentContext::new(purpose, self.uid, DocumentId([5; 16]), 1, recipients).unwrap()
+        DocumentContext::new(purpose, form, self.uid, DocumentId([5; 16]), 1, recipients).unwrap()
+    }
+
+    /// The key of a sealed stream, out of its header.
+    pub fn stream_key(&self, header: &[u8]) -> StreamKey {
+        let header = StreamHeader::parse(header).unwrap();
+        let own = OwnKey::from_certificate(&self.certificate).unwrap();
+        let info = header.envelope().find(&[own]).unwrap();
+        header.open(&recipient::unwrap(info, &self.key).unwrap()).unwrap()
+    }
+
+    /// What a recipient can do: the same stream with another trailer.
+    pub fn with_trailer(&self, sealed: &[u8], signed_data: Option<&[u8]>) -> Vec<u8> {
+        let (body, _) = split_trailer(sealed);
+        let (header, rest) = body.split_at(stream::header_length(body).unwrap().unwrap());
+        let tink: &[u8; TINK_HEADER] = rest.first_chunk().unwrap();
+        let key = TrailerKey::derive(&self.stream_key(header), tink).unwrap();
+        [body, &key.seal(signed_data).unwrap()].concat()
     }
 
     pub fn attributes(&self, content: &[u8], context: DocumentContext) -> SignedAttributes {
@@ -137,6 +163,12 @@ impl User {
         let value = self.key.sign(&attributes.to_der()).unwrap();
         signature::assemble(None, &attributes, &value, std::slice::from_ref(&self.certificate)).unwrap()
     }
+}
+
+/// A sealed stream up to its last segment, and what follows that: the sealed trailer and its length.
+pub fn split_trailer(sealed: &[u8]) -> (&[u8], &[u8]) {
+    let (_, length) = sealed.split_last_chunk().unwrap();
+    sealed.split_at(sealed.len() - 4 - u32::from_be_bytes(*length) as usize)
 }
 
 /// Runs a judge and gives its output. A judge that is missing fails the test and says what to install.

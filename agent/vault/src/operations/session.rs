@@ -1,7 +1,7 @@
 //! Sessions: opening credentials, signing typed input, unwrapping content keys.
 
 use life_credentials::{CredentialError, RootCredential, RootError, SoftwareCertificate};
-use life_envelope::{OwnKey, RecipientId, RecipientInfo, SignatureAlgorithm, SignedAttributes};
+use life_envelope::{OwnKey, Purpose, RecipientId, RecipientInfo, SignatureAlgorithm, SignedAttributes};
 use life_pki::Timestamp;
 use life_pki::account_log::verify_for;
 use life_sys::secret::{Key256, SecretBytes};
@@ -54,7 +54,7 @@ pub(super) fn open_root(
 }
 
 /// Signs attributes only if they are complete, name the session's user as sender and its certificate as signer
-/// (FORMATS §4).
+/// (FORMATS §4). A statement on an account is not signed: nothing asks for one, and a broker must not get one.
 pub(super) fn sign_attributes(
     keep: &Keep,
     session: SessionId,
@@ -65,6 +65,9 @@ pub(super) fn sign_attributes(
         let parsed = SignedAttributes::parse(attributes).map_err(|_| VaultError::AttributesRefused)?;
         if parsed.context().sender() != working.uid() {
             return Err(VaultError::WrongSender);
+        }
+        if parsed.context().purpose() == Purpose::Statement {
+            return Err(VaultError::AttributesRefused);
         }
         let certificate = working.signature();
         if parsed.certificate_hash() != &certificate.sha256() {

@@ -15,6 +15,9 @@ from life_agent._calls import UNARY_LIMIT, Outgoing, Transport, raising
 from life_agent._contract.life.agent.v1 import crypto_pb2
 
 _MAGIC = b"LIFESTRM"
+# What stands between envelope and segments, and the shortest segment or trailer.
+_STREAM_HEADER = 40
+_TAG = 16
 
 Path = str | os.PathLike[str]
 
@@ -107,7 +110,10 @@ class CryptoCalls:
 
     @raising
     def share(self, envelope: bytes, to: Iterable[str], *, user: str | None = None, trailer: bytes = b"") -> bytes:
-        """Lets further users open an envelope, or the header of a sealed stream; gives what takes its place."""
+        """Lets further users open an envelope, or what stands before a sealed stream's first segment.
+
+        Gives what takes its place.
+        """
         request = crypto_pb2.ShareRequest(
             user=self._acting(user), recipients=self._names(to), envelope=envelope, trailer=trailer
         )
@@ -279,20 +285,20 @@ def _write_all(sink: BinaryIO, chunk: bytes) -> None:
 
 
 def _outer_form(file: BinaryIO) -> tuple[bytes, bytes]:
-    """Header and trailer of a sealed stream: `magic | u8 version | u32be length | envelope | … | trailer | u32be`."""
+    """Header and sealed trailer: `magic | u8 version | u32be length | envelope | 40 bytes` and `trailer | u32be`."""
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     fixed = file.read(len(_MAGIC) + 5)
     if len(fixed) < len(_MAGIC) + 5:
         raise errors.StreamTruncated("the sealed stream is cut off", reason="STREAM_TRUNCATED")
-    end = len(fixed) + struct.unpack(">I", fixed[-4:])[0]
-    if end + 4 > size or end > UNARY_LIMIT:
+    end = len(fixed) + struct.unpack(">I", fixed[-4:])[0] + _STREAM_HEADER
+    if end + 2 * _TAG + 4 > size or end > UNARY_LIMIT:
         raise errors.StreamTruncated("the sealed stream ends before its first part does")
     file.seek(0)
     header = file.read(end)
     file.seek(size - 4)
     length = struct.unpack(">I", file.read(4))[0]
-    if length > 256 * 1024 or end + length + 4 > size:
+    if not _TAG <= length <= 256 * 1024 + _TAG or end + _TAG + length + 4 > size:
         raise errors.StreamTruncated("the sealed stream does not end as one does: it is damaged or cut off")
     file.seek(size - 4 - length)
     return header, file.read(length)
