@@ -1,6 +1,5 @@
 //! What comes from the broker: bytes and descriptors in, requests out.
 
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
@@ -28,7 +27,10 @@ pub(crate) struct Inbox {
     buffer: Vec<u8>,
     /// The bytes of the buffer that are not decoded yet.
     pending: std::ops::Range<usize>,
-    descriptors: VecDeque<OwnedFd>,
+    /// What came with the last read: it belongs to the frame that the read's last byte lies in.
+    fresh: Vec<OwnedFd>,
+    /// Whether the frame under way began before the last read, and the descriptors it then brought.
+    begun: Option<Vec<OwnedFd>>,
     ended: bool,
 }
 
@@ -39,7 +41,8 @@ impl Inbox {
             decoder: FrameDecoder::new(),
             buffer: vec![0; BUFFER],
             pending: 0..0,
-            descriptors: VecDeque::new(),
+            fresh: Vec::new(),
+            begun: None,
             ended: false,
         }
     }
@@ -66,10 +69,11 @@ impl Inbox {
             // The frame's body is the only copy that stays.
             self.buffer.get_mut(done).unwrap_or_default().zeroize();
             if let Some(frame) = frame {
+                let descriptors = self.descriptors()?;
                 // EXPOSE: parsed; secrets inside go into types of their own.
                 let request = Request::decode(frame.body.expose())
                     .map_err(|_| VaultError::Malformed)
-                    .and_then(|request| self.with_descriptors(request));
+                    .and_then(|request| with_descriptors(request, descriptors));
                 return Ok(Some(Received { id: frame.id, request }));
             }
             if !self.fill()? {
@@ -78,17 +82,36 @@ impl Inbox {
         }
     }
 
-    /// Reads more bytes; says whether there were any.
+    /// The descriptors of the frame that has just ended; what its request does not ask for is closed.
+    ///
+    /// Descriptors are a barrier: a read ends, at the latest, where the bytes end that they were sent with (unix(7)).
+    /// So the read's last byte lies in their frame, however many frames without descriptors the read began with.
+    fn descriptors(&mut self) -> Result<Vec<OwnedFd>, ServeError> {
+        let begun = self.begun.take();
+        if !self.pending.is_empty() {
+            return Ok(begun.unwrap_or_default());
+        }
+        match begun {
+            Some(_) if !self.fresh.is_empty() => Err(ServeError::Descriptors),
+            Some(begun) => Ok(begun),
+            None => Ok(std::mem::take(&mut self.fresh)),
+        }
+    }
+
+    /// Reads more bytes, when all before are decoded; says whether there were any.
     fn fill(&mut self) -> Result<bool, ServeError> {
         if self.decoder.is_between_frames() {
-            // Descriptors that came with a frame that had no use for them are closed.
-            self.descriptors.clear();
+            self.begun = None;
+        } else if self.begun.is_none() {
+            self.begun = Some(std::mem::take(&mut self.fresh));
         }
-        let mut new = Vec::new();
-        let count = recv_with_fds(&self.socket, &mut self.buffer, &mut new)?;
+        if !self.fresh.is_empty() {
+            // Not on a frame's first bytes.
+            return Err(ServeError::Descriptors);
+        }
+        let count = recv_with_fds(&self.socket, &mut self.buffer, &mut self.fresh)?;
         self.pending = 0..count;
-        self.descriptors.extend(new);
-        if self.descriptors.len() > MAX_DESCRIPTORS {
+        if self.fresh.len() > MAX_DESCRIPTORS {
             return Err(ServeError::Descriptors);
         }
         if count == 0 && !self.decoder.is_between_frames() {
@@ -96,13 +119,17 @@ impl Inbox {
         }
         Ok(count > 0)
     }
+}
 
-    fn with_descriptors(&mut self, request: Request) -> Result<(Request, Vec<OwnedFd>), VaultError> {
-        let count = request.descriptors();
-        if count > self.descriptors.len() {
-            return Err(VaultError::Malformed);
-        }
-        let taken = self.descriptors.drain(..count).collect();
-        Ok((request, taken))
+/// Joins a request with as many descriptors as it asks for.
+fn with_descriptors(
+    request: Request,
+    mut descriptors: Vec<OwnedFd>,
+) -> Result<(Request, Vec<OwnedFd>), VaultError> {
+    let count = request.descriptors();
+    if count > descriptors.len() {
+        return Err(VaultError::Malformed);
     }
+    descriptors.truncate(count);
+    Ok((request, descriptors))
 }

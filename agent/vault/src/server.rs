@@ -26,8 +26,8 @@ const STACK: usize = 512 * 1024;
 /// Why serving ended before the broker closed its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// More descriptors than any request has.
-    #[error("the broker sent more descriptors than a request can have")]
+    /// More descriptors than any request has, or not with a frame's first bytes.
+    #[error("the broker sent descriptors that no request can have")]
     Descriptors,
     /// The framing is broken.
     #[error("the broker broke the framing: {0}")]
