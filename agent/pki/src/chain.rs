@@ -1,20 +1,22 @@
 //! Certificate chains, judged by rustls-webpki and by our own rules on top.
 
+mod lists;
+
 use std::time::Duration;
 
 use der::Decode;
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use webpki::{
     CertRevocationList, EndEntityCert, Error, ExpirationPolicy, ExtendedKeyUsageValidator, KeyUsage,
-    OwnedCertRevocationList, RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
+    RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
 };
-use x509_cert::certificate::Rfc5280;
-use x509_cert::crl::CertificateList;
 
 use crate::certificate::{Certificate, CertificateError};
 use crate::kind::KeySlot;
 use crate::profile::{self, ProfileError};
 use crate::time::Timestamp;
+
+pub use lists::{MAX_CRL_SIZE, MAX_CRLS};
 
 /// The most certificates between a leaf and its root that are looked at.
 pub const MAX_INTERMEDIATES: usize = 8;
@@ -32,13 +34,14 @@ const TIME_STAMPING: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 8];
 /// Why a certificate is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
-    /// No CRL of the issuer is there, or the newest one is past its nextUpdate.
+    /// No CRL of the issuer is there that is current: neither past its nextUpdate nor from the future.
     #[error("no current revocation list of the issuer is there")]
     CrlStale,
     /// A certificate of the chain is past its notAfter.
     #[error("the certificate has expired")]
     Expired,
-    /// A certificate or CRL cannot be read.
+    /// A certificate or CRL cannot be read, a CRL is longer than [`MAX_CRL_SIZE`], or there are more than
+    /// [`MAX_CRLS`].
     #[error("a certificate or revocation list is not well-formed")]
     Malformed,
     /// A certificate of the chain is before its notBefore.
@@ -76,8 +79,11 @@ pub enum Purpose {
 /// How revocation is judged.
 #[derive(Clone, Copy, Debug)]
 pub enum Revocation<'a> {
-    /// By the issuer's CRL among these in DER. The list must be current at `now`; a certificate that was revoked
-    /// after the time of validation was still good then.
+    /// By the issuer's newest CRL among these in DER: an older one, though still current, hides no revocation. The
+    /// list must be current at `now`; one whose thisUpdate lies in the future counts as if it were not there. A
+    /// certificate that was revoked after the time of validation was still good then.
+    ///
+    /// Newer is the later thisUpdate and, within one second, the higher cRLNumber (RFC 5280 §5.2.3).
     Crls {
         /// The lists, of any issuers.
         crls: &'a [&'a [u8]],
@@ -228,13 +234,7 @@ fn validate_with_crls<U: ExtendedKeyUsageValidator>(
     crls: &[&[u8]],
     now: Timestamp,
 ) -> Result<(), ChainError> {
-    let mut lists = Vec::new();
-    for der in crls {
-        if is_current(der, now)? {
-            let list = OwnedCertRevocationList::from_der(der).map_err(|_| ChainError::Malformed)?;
-            lists.push(CertRevocationList::from(list));
-        }
-    }
+    let lists = lists::current(crls, now)?;
     let lists: Vec<&CertRevocationList<'_>> = lists.iter().collect();
     // webpki has no options without a list; then only a path that is good by itself lacks a list.
     let Ok(builder) = RevocationOptionsBuilder::new(&lists) else {
@@ -247,13 +247,6 @@ fn validate_with_crls<U: ExtendedKeyUsageValidator>(
         }
         judged => judged,
     }
-}
-
-/// Whether a list's nextUpdate, which RFC 5280 §5.1.2.5 demands, lies ahead.
-fn is_current(crl: &[u8], now: Timestamp) -> Result<bool, ChainError> {
-    let list = CertificateList::<Rfc5280>::from_der(crl).map_err(|_| ChainError::Malformed)?;
-    let Some(next_update) = list.tbs_cert_list.next_update else { return Ok(false) };
-    Ok(next_update.to_unix_duration() > Duration::from_secs(now.unix_u64()))
 }
 
 /// Whether every list of the leaf's issuer that names the leaf does so from a later time on.

@@ -4,7 +4,7 @@
 mod common;
 
 use common::authority::{Authority, day, name};
-use life_pki::chain::{ChainError, Purpose, Revocation, verify};
+use life_pki::chain::{ChainError, MAX_CRL_SIZE, MAX_CRLS, Purpose, Revocation, verify};
 use life_pki::profile::ProfileError;
 use life_pki::{Certificate, KeySlot, PrivateKey, PublicKey, Timestamp, TrustBundle, Uid};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
@@ -276,6 +276,54 @@ fn revocation_needs_a_current_list_and_looks_at_the_time() {
 
     // A bad chain stays bad without a list.
     assert_eq!(judge(&[], day(2024, 1, 1), june(10)), Err(ChainError::NotYetValid));
+}
+
+#[test]
+fn the_newest_list_counts_in_any_order() {
+    let case = Case::new();
+    let slot = KeySlot::Signature;
+    let leaf = case.issue(slot);
+    let certificate = Certificate::from_der(&leaf).unwrap();
+    let list = |revoked: &[_], day, number| {
+        case.authority.crl_edited(revoked, |params| {
+            params.this_update = rcgen::date_time_ymd(2026, 6, day);
+            params.crl_number = rcgen::SerialNumber::from(number);
+        })
+    };
+    let now = day(2026, 6, 20);
+    let judge = |crls: &[&[u8]]| case.judge_at(&leaf, slot, Revocation::Crls { crls, now }, now);
+    let revoked = [(&certificate, 15)];
+    // Both are current for weeks; the older one does not know of the revocation yet.
+    for (older, newer) in
+        [(list(&[], 1, 1u64), list(&revoked, 16, 1)), (list(&[], 16, 1), list(&revoked, 16, 2))]
+    {
+        assert_eq!(judge(&[&older]), Ok(()));
+        assert_eq!(judge(&[&older, &newer]), Err(ChainError::Revoked));
+        assert_eq!(judge(&[&newer, &older]), Err(ChainError::Revoked));
+    }
+
+    // A list from the future is none, and hides nothing.
+    let future = list(&[], 21, 9);
+    assert_eq!(judge(&[&future]), Err(ChainError::CrlStale));
+    assert_eq!(judge(&[&future, &list(&revoked, 16, 1)]), Err(ChainError::Revoked));
+    let midnight: Timestamp = "2026-06-21T00:00:00Z".parse().unwrap();
+    let at = |now| case.judge_at(&leaf, slot, Revocation::Crls { crls: &[&future], now }, now);
+    assert_eq!(at(midnight.minus(301)), Err(ChainError::CrlStale));
+    assert_eq!(at(midnight.minus(300)), Ok(()));
+}
+
+#[test]
+fn lists_are_capped() {
+    let case = Case::new();
+    let slot = KeySlot::Signature;
+    let leaf = case.issue(slot);
+    let now = day(2026, 6, 20);
+    let judge = |crls: &[&[u8]]| case.judge_at(&leaf, slot, Revocation::Crls { crls, now }, now);
+    let list = case.authority.crl(&[]);
+    assert_eq!(judge(&[list.as_slice(); MAX_CRLS]), Ok(()));
+    assert_eq!(judge(&[list.as_slice(); MAX_CRLS + 1]), Err(ChainError::Malformed));
+    let long = vec![0x30; MAX_CRL_SIZE + 1];
+    assert_eq!(judge(&[&list, &long]), Err(ChainError::Malformed));
 }
 
 #[test]

@@ -80,13 +80,21 @@ impl Authority {
 
     /// A list good for June 2026 that names certificates with the day in June of their revocation.
     pub fn crl(&self, revoked: &[(&Certificate, u8)]) -> Vec<u8> {
+        self.crl_edited(revoked, |_| ())
+    }
+
+    pub fn crl_edited(
+        &self,
+        revoked: &[(&Certificate, u8)],
+        edit: impl FnOnce(&mut CertificateRevocationListParams),
+    ) -> Vec<u8> {
         let revoked_certs = revoked.iter().map(|(certificate, day)| RevokedCertParams {
             serial_number: SerialNumber::from_slice(certificate.serial()),
             revocation_time: date_time_ymd(2026, 6, *day),
             reason_code: None,
             invalidity_date: None,
         });
-        let params = CertificateRevocationListParams {
+        let mut params = CertificateRevocationListParams {
             this_update: date_time_ymd(2026, 6, 1),
             next_update: date_time_ymd(2026, 7, 1),
             crl_number: SerialNumber::from(1u64),
@@ -94,6 +102,7 @@ impl Authority {
             revoked_certs: revoked_certs.collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
+        edit(&mut params);
         params.signed_by(&self.issuer).unwrap().der().to_vec()
     }
 }
