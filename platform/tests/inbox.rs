@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use life_pki::certificate::Certificate;
 use life_pki::receipt::Receipt;
+use life_platform::clock::Clock;
 use life_platform::encoding::{base64, from_base64};
 use serde_json::json;
 use support::client::{octets, request};
@@ -312,9 +313,9 @@ async fn receipts_verify_and_stay_with_their_message() {
     let body = json!({ "signature_digest": base64(&digest) });
     let check = |text: &str| {
         let der = from_base64(text).unwrap();
-        let receipt = Receipt::verify(&der, &root).unwrap();
+        let receipt = Receipt::verify(&der, &root, Clock::system().now()).unwrap();
         assert_eq!(receipt.signature_digest, digest);
-        assert!(receipt.time.unix().abs_diff(life_platform::clock::Clock::system().now().unix()) < 60);
+        assert!(receipt.time.unix().abs_diff(Clock::system().now().unix()) < 60);
     };
     let reply = from.client.post("/v1/receipts", &body).await.expect(200).json();
     check(reply["receipt"].as_str().unwrap());

@@ -87,7 +87,7 @@ pub fn receipt(bytes: &[u8]) {
     let elements = elements(bytes);
     let [bundle, receipt] = elements.as_slice() else { return };
     let Ok(bundle) = TrustBundle::from_der(bundle) else { return };
-    let _ = black_box(Receipt::verify(receipt, &bundle.server_root));
+    let _ = black_box(Receipt::verify(receipt, &bundle.server_root, now()));
 }
 
 /// Reads the text forms: user ids, URNs and times.

@@ -24,6 +24,9 @@ pub enum ReceiptError {
     /// The certificate in it is not the platform's for receipts.
     #[error("the receipt's certificate is refused: {0}")]
     Chain(#[from] ChainError),
+    /// The time lies in the future by more than clocks may differ ([`crate::time::MAX_CLOCK_SKEW`]).
+    #[error("the receipt is from the future, or this machine's clock is behind")]
+    FromTheFuture,
     /// The signature is not by that certificate's key.
     #[error("the receipt's signature is refused: {0}")]
     Signature(#[from] KeyError),
@@ -82,12 +85,12 @@ impl Receipt {
 
     /// Reads a DER receipt and verifies it up to the platform's server root, at the time that it states.
     ///
-    /// The platform could state any time within its certificate's validity; that it does not is what one trusts it
-    /// for. That the digest is the one of the signature in question is left to the caller.
+    /// The platform could state any time within its certificate's validity up to `now`; that it does not is what one
+    /// trusts it for. That the digest is the one of the signature in question is left to the caller.
     ///
     /// # Errors
     /// [`ReceiptError`].
-    pub fn verify(der: &[u8], server_root: &Certificate) -> Result<Self, ReceiptError> {
+    pub fn verify(der: &[u8], server_root: &Certificate, now: Timestamp) -> Result<Self, ReceiptError> {
         if der.len() > MAX_RECEIPT_SIZE {
             return Err(ReceiptError::Malformed);
         }
@@ -100,6 +103,9 @@ impl Receipt {
             signature_digest: signature_digest.try_into().map_err(|_| ReceiptError::Malformed)?,
             time: wire.body.time.try_into().map_err(|_| ReceiptError::Malformed)?,
         };
+        if receipt.time.is_in_the_future(now) {
+            return Err(ReceiptError::FromTheFuture);
+        }
         let key = receipt_key(wire.certificate.as_bytes(), server_root, receipt.time)?;
         key.verify(&receipt.signing_input()?, wire.signature.as_bytes())?;
         Ok(receipt)

@@ -226,7 +226,8 @@ fn was_revoked(record: &CredentialRecord, at: Option<Timestamp>) -> bool {
 }
 
 fn valid_receipt(identity: &Identity, der: &[u8], verified: &Verified) -> Option<Receipt> {
-    let receipt = Receipt::verify(der, &identity.binding.bundle.server_root).ok();
+    let now = clock::now().ok()?;
+    let receipt = Receipt::verify(der, &identity.binding.bundle.server_root, now).ok();
     let receipt = receipt.filter(|receipt| receipt.signature_digest == *verified.signature_digest());
     if receipt.is_none() {
         tracing::info!("a receipt does not verify or is about another signature");
