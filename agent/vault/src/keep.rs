@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use life_credentials::{RootCredential, SoftwareCertificate};
 use life_pki::account_log::CredentialId;
@@ -15,6 +16,8 @@ use life_vault_protocol::{RequestKind, State, VaultError};
 pub(crate) const MAX_SESSIONS: usize = 64;
 /// The most pending accounts at once.
 pub(crate) const MAX_PENDINGS: usize = 16;
+/// How long a pending account is kept: a registration that takes longer begins again.
+pub(crate) const PENDING_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// How far a session has come. Dropping a stage wipes its keys.
 pub(crate) enum Stage {
@@ -63,6 +66,8 @@ pub(crate) struct Pending {
     pub(crate) encryption: PrivateKey,
     pub(crate) root: PrivateKey,
     pub(crate) history_key: Key256,
+    /// When it was made.
+    pub(crate) since: Instant,
     pub(crate) committed: Mutex<Option<Commitment>>,
 }
 
@@ -172,8 +177,8 @@ impl Keep {
         Ok(())
     }
 
-    /// Forgets every session and wipes their keys. Pending accounts stay: they are no unlocked credentials, and their
-    /// registration would be lost.
+    /// Forgets every session and wipes their keys. Pending accounts stay, until they expire: they are no unlocked
+    /// credentials, and their registration would be lost.
     pub(crate) fn lock_all(&self) {
         let sessions: Vec<_> = {
             let mut sessions = guard(&self.sessions);
@@ -190,6 +195,38 @@ impl Keep {
         Ok(pending)
     }
 
+    /// Takes a pending account out of the table for an operation that ends it, so that no other finds it meanwhile.
+    /// Unless the operation gives something, also when it panics, it goes back.
+    pub(crate) fn end_pending<T>(
+        &self,
+        handle: u64,
+        request: RequestKind,
+        operation: impl FnOnce(&Pending) -> Result<T, VaultError>,
+    ) -> Result<T, VaultError> {
+        let mut taken = {
+            let mut pendings = guard(&self.pendings);
+            let pending = pendings.get(&handle).ok_or(VaultError::UnknownPending)?;
+            permit(pending.state(), request)?;
+            Taken { keep: self, handle, pending: pendings.remove(&handle) }
+        };
+        let pending = taken.pending.as_deref().ok_or(VaultError::UnknownPending)?;
+        let given = operation(pending)?;
+        taken.pending = None;
+        Ok(given)
+    }
+
+    /// Forgets pending accounts that have become too old; says when the next one will be.
+    pub(crate) fn expire_pendings(&self, now: Instant) -> Option<Instant> {
+        let mut pendings = guard(&self.pendings);
+        pendings.retain(|_, pending| now < pending.since + PENDING_LIFE);
+        pendings.values().map(|pending| pending.since + PENDING_LIFE).min()
+    }
+
+    /// Forgets all pending accounts: nobody will ask for them any more.
+    pub(crate) fn clear_pendings(&self) {
+        guard(&self.pendings).clear();
+    }
+
     /// Forgets a pending account; its keys are wiped when the last operation is through with them.
     pub(crate) fn remove_pending(&self, handle: u64) {
         guard(&self.pendings).remove(&handle);
@@ -197,6 +234,21 @@ impl Keep {
 
     fn session(&self, handle: u64) -> Result<Arc<RwLock<Stage>>, VaultError> {
         guard(&self.sessions).get(&handle).cloned().ok_or(VaultError::UnknownSession)
+    }
+}
+
+/// A pending account that an operation may be about to end.
+struct Taken<'a> {
+    keep: &'a Keep,
+    handle: u64,
+    pending: Option<Arc<Pending>>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            guard(&self.keep.pendings).insert(self.handle, pending);
+        }
     }
 }
 
@@ -226,5 +278,70 @@ fn fresh_handle<T>(table: &HashMap<u64, T>, max: usize) -> Option<u64> {
         if handle != 0 && !table.contains_key(&handle) {
             return Some(handle);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    const EXPORT: RequestKind = RequestKind::ExportSoftwareCertificate;
+
+    fn keep_with_one() -> (Keep, u64, Instant) {
+        let keep = Keep::default();
+        let since = Instant::now();
+        let key = || PrivateKey::generate_p256().unwrap();
+        let pending = Pending {
+            uid: Uid::from_random([7; 16]),
+            kind: ParticipantKind::Patient,
+            credential_id: CredentialId([1; 16]),
+            authentication: key(),
+            signature: key(),
+            encryption: key(),
+            root: key(),
+            history_key: Key256::take(&mut [2; 32]),
+            since,
+            committed: Mutex::new(Some(Commitment { log: vec![], seal: vec![] })),
+        };
+        let handle = keep.add_pending(pending).unwrap();
+        (keep, handle, since)
+    }
+
+    #[test]
+    fn a_pending_account_ends_once() {
+        let (keep, handle, _) = keep_with_one();
+        let again = keep.end_pending(handle, EXPORT, |_| {
+            // Another that comes meanwhile, by the same way or any other.
+            assert_eq!(
+                keep.pending(handle, RequestKind::CommitAccount).err(),
+                Some(VaultError::UnknownPending)
+            );
+            keep.end_pending(handle, EXPORT, |_| Ok(()))
+        });
+        assert_eq!(again.err(), Some(VaultError::UnknownPending));
+        // A failure and a panic give it back.
+        assert_eq!(keep.counts(), (0, 1));
+        let broken = || {
+            keep.end_pending(handle, EXPORT, |_| -> Result<(), _> { std::panic::resume_unwind(Box::new(())) })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(broken)).is_err());
+        assert_eq!(keep.counts(), (0, 1));
+        keep.end_pending(handle, EXPORT, |_| Ok(())).unwrap();
+        assert_eq!(keep.counts(), (0, 0));
+    }
+
+    #[test]
+    fn pending_accounts_expire_and_are_cleared() {
+        let (keep, handle, since) = keep_with_one();
+        assert_eq!(keep.expire_pendings(since + PENDING_LIFE / 2), Some(since + PENDING_LIFE));
+        keep.lock_all();
+        assert!(keep.pending(handle, EXPORT).is_ok());
+        assert_eq!(keep.expire_pendings(since + PENDING_LIFE), None);
+        assert_eq!(keep.counts(), (0, 0));
+        let (keep, ..) = keep_with_one();
+        keep.clear_pendings();
+        assert_eq!(keep.counts(), (0, 0));
     }
 }

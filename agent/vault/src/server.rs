@@ -76,7 +76,9 @@ pub(crate) fn serve(socket: UnixStream) -> Result<(), ServeError> {
     let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
     let started = thread::scope(|scope| {
         let started = (|| {
-            spawn(scope, "waiter", || server.waiter.run(|awaited| server.awaited(awaited)))?;
+            spawn(scope, "waiter", || {
+                server.waiter.run(|awaited| server.awaited(awaited), |now| server.keep.expire_pendings(now));
+            })?;
             for _ in 0..SLOW_WORKERS {
                 spawn(scope, "slow", || server.work_slowly())?;
             }
@@ -234,6 +236,10 @@ impl Server {
         while let Some(job) = self.slow.pop() {
             let kind = job.work.kind();
             let response = guarded(|| perform_slow(&self.keep, job.work));
+            if kind == RequestKind::GenerateAccount {
+                // The waiting thread has to know of it, to let it expire.
+                self.waiter.wake();
+            }
             self.answer(job.id, job.since, kind, None, response);
         }
     }
@@ -248,6 +254,7 @@ impl Server {
         self.slow.close();
         self.waiter.close();
         self.keep.lock_all();
+        self.keep.clear_pendings();
     }
 }
 

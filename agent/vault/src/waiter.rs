@@ -1,4 +1,4 @@
-//! The one thread that waits for secrets, so that nothing else ever does.
+//! The one thread that waits, for secrets and for time to pass, so that nothing else ever does.
 
 use std::collections::HashSet;
 use std::io;
@@ -90,8 +90,9 @@ impl Waiter {
         self.wake();
     }
 
-    /// The waiting thread: hands each secret over as it comes.
-    pub(crate) fn run(&self, hand_over: impl Fn(Awaited)) {
+    /// The waiting thread: hands each secret over as it comes. Between waits it calls `expire`, which says when it
+    /// wants to be called at the latest.
+    pub(crate) fn run(&self, hand_over: impl Fn(Awaited), expire: impl Fn(Instant) -> Option<Instant>) {
         let mut waits: Vec<Wait> = Vec::new();
         loop {
             {
@@ -103,7 +104,7 @@ impl Waiter {
                 // What was given up is dropped, and its descriptors closed.
                 waits.retain(|wait| shared.open.contains(&wait.id));
             }
-            let ready = match self.wait_for_any(&waits) {
+            let ready = match self.wait_for_any(&waits, expire(Instant::now())) {
                 Ok(ready) => ready,
                 Err(error) => {
                     tracing::error!(%error, "waiting for secrets failed");
@@ -136,7 +137,7 @@ impl Waiter {
     }
 
     /// Sleeps until a source is ready, a deadline passes or somebody calls; says which sources are ready.
-    fn wait_for_any(&self, waits: &[Wait]) -> io::Result<Vec<bool>> {
+    fn wait_for_any(&self, waits: &[Wait], latest: Option<Instant>) -> io::Result<Vec<bool>> {
         let mut polled = vec![PollFd::new(&self.wake, PollFlags::IN)];
         for wait in waits {
             let (fd, interest) = wait.source.interest();
@@ -147,7 +148,8 @@ impl Waiter {
             polled.push(PollFd::from_borrowed_fd(fd, flags));
         }
         let now = Instant::now();
-        let timeout = waits.iter().map(|wait| wait.deadline.saturating_duration_since(now)).min();
+        let next = waits.iter().map(|wait| wait.deadline).chain(latest).min();
+        let timeout = next.map(|next| next.saturating_duration_since(now));
         let timeout = timeout.and_then(|left| Timespec::try_from(left + Duration::from_millis(1)).ok());
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -161,7 +163,8 @@ impl Waiter {
         Ok(results.collect())
     }
 
-    fn wake(&self) {
+    /// Has the thread look again at what it waits for.
+    pub(crate) fn wake(&self) {
         // It only fails when the counter is full, and then the thread is awake.
         let _ = rustix::io::write(self.wake.as_fd(), &1u64.to_ne_bytes());
     }

@@ -124,6 +124,36 @@ fn registration_export_and_unlock() {
 }
 
 #[test]
+fn of_two_exports_at_once_one_gets_the_file() {
+    let mut vault = Vault::start();
+    let made = vault.generate(uid(ALICE), WorkingKeyAlgorithm::P256);
+    vault.call(&Request::CommitAccount { pending: made.pending, time: now().unix() });
+    let ca = Authority::new();
+    let key = |request: &[u8]| csr::verify(request).unwrap().public_key;
+    let certificates: Vec<_> = [
+        (KeySlot::Authentication, key(&made.authentication_csr)),
+        (KeySlot::Signature, key(&made.signature_csr)),
+        (KeySlot::Encryption, PublicKey::from_spki(&made.encryption_spki).unwrap()),
+    ]
+    .iter()
+    .map(|(slot, key)| ca.issue(uid(ALICE), *slot, key).der().to_vec())
+    .collect();
+    let ids = [PASSPHRASE, "another-passphrase"].map(|passphrase| {
+        vault.send(&Request::ExportSoftwareCertificate {
+            pending: made.pending,
+            certificates: certificates.clone(),
+            issuers: vec![],
+            passphrase: secret(passphrase),
+        })
+    });
+    let answers = ids.map(|id| vault.wait(id));
+    let files = answers.iter().filter(|answer| matches!(answer, Response::Pkcs12(_))).count();
+    let refused =
+        answers.iter().filter(|answer| matches!(answer, Response::Error(VaultError::UnknownPending)));
+    assert_eq!((files, refused.count()), (1, 1));
+}
+
+#[test]
 fn challenges_for_anything_else_are_refused() {
     let mut vault = Vault::start();
     let made = vault.generate(uid(ALICE), WorkingKeyAlgorithm::P256);

@@ -1,6 +1,7 @@
 //! Pending accounts: keys that exist nowhere else until their registration is through.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use life_credentials::{CredentialError, ExportSlot};
 use life_envelope::challenge;
@@ -43,6 +44,7 @@ pub(super) fn generate(
         encryption: working_key()?,
         root: PrivateKey::generate_rsa(ROOT_BITS).map_err(|_| Internal)?,
         history_key: Key256::init_with(|key| aws_lc_rs::rand::fill(key)).map_err(|_| Internal)?,
+        since: Instant::now(),
         committed: Mutex::new(None),
     };
     let authentication_csr = request(uid, KeySlot::Authentication, &pending.authentication)?;
@@ -137,7 +139,17 @@ pub(super) fn export(
     issuers: &[Vec<u8>],
     passphrase: &SecretBytes,
 ) -> Result<Response, VaultError> {
-    let pending = keep.pending(id.0, RequestKind::ExportSoftwareCertificate)?;
+    keep.end_pending(id.0, RequestKind::ExportSoftwareCertificate, |pending| {
+        software_certificate(pending, certificates, issuers, passphrase).map(Response::Pkcs12)
+    })
+}
+
+fn software_certificate(
+    pending: &Pending,
+    certificates: &[Vec<u8>],
+    issuers: &[Vec<u8>],
+    passphrase: &SecretBytes,
+) -> Result<Vec<u8>, VaultError> {
     let certificates = certificates
         .iter()
         .map(|der| Certificate::from_der(der).map_err(|_| CertificateRefused))
@@ -162,13 +174,11 @@ pub(super) fn export(
             Ok(ExportSlot { slot, key, certificate })
         })
         .collect::<Result<Vec<_>, VaultError>>()?;
-    let file = life_credentials::export(&slots, issuers, passphrase).map_err(|error| match error {
+    life_credentials::export(&slots, issuers, passphrase).map_err(|error| match error {
         CredentialError::UnusablePassphrase => VaultError::SecretUnusable,
         CredentialError::Damaged | CredentialError::Inconsistent => CertificateRefused,
         _ => Internal,
-    })?;
-    keep.remove_pending(id.0);
-    Ok(Response::Pkcs12(file))
+    })
 }
 
 pub(super) fn discard(keep: &Keep, id: PendingId) -> Result<Response, VaultError> {
