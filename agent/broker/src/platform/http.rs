@@ -1,4 +1,4 @@
-//! HTTP to the platform: one pool of connections per level and user, with time limits, and its refusals as faults.
+//! HTTP to the platform: one pool of connections per level and user, with time limits.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -15,10 +15,10 @@ use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::origin::Origin;
+use super::refusal::{refused, tls_error, tls_fault, unreadable};
 use crate::error::{Error, Fault, Result};
 
 /// How long an unused connection is kept.
@@ -49,15 +49,6 @@ pub struct Client {
     origin: Origin,
     limit: Duration,
     told: Told,
-}
-
-/// What the platform says when it refuses (RFC 9457), and our reason.
-#[derive(Debug, Default, Deserialize)]
-struct Problem {
-    #[serde(default)]
-    reason: String,
-    #[serde(default)]
-    title: String,
 }
 
 impl Client {
@@ -181,74 +172,6 @@ impl Client {
     }
 }
 
-/// rustls' error, where it hides in an I/O error too.
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref::<rustls::Error>().or_else(|| {
-        let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
-        inner.downcast_ref::<rustls::Error>()
-    })
-}
-
-fn tls_fault(error: &rustls::Error) -> Error {
-    use rustls::{AlertDescription as Alert, Error as Tls};
-    match error {
-        Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented | Tls::PeerMisbehaved(_) => {
-            Fault::PlatformUntrusted.because("its server certificate does not lead to the pinned root")
-        }
-        Tls::AlertReceived(Alert::CertificateRevoked) => Fault::CredentialRevoked.into(),
-        Tls::AlertReceived(Alert::CertificateExpired) => Fault::CredentialExpired.into(),
-        Tls::AlertReceived(
-            Alert::AccessDenied
-            | Alert::BadCertificate
-            | Alert::CertificateRequired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::UnsupportedCertificate,
-        ) => Fault::CredentialUntrusted.because("the platform does not accept its certificate"),
-        Tls::General(reason) if reason == Fault::CredentialLocked.reason() => Fault::CredentialLocked.into(),
-        Tls::General(reason) if reason == Fault::VaultUnavailable.reason() => Fault::VaultUnavailable.into(),
-        _ => Fault::PlatformUnavailable.because("no TLS connection comes about"),
-    }
-}
-
-/// Turns a refusal into a fault: by the platform's reason where ours has the same name, else by status.
-async fn refused(answer: Response<Incoming>) -> Error {
-    let status = answer.status();
-    let body = whole(answer.into_body()).await.unwrap_or_default();
-    let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
-    let reason: String = problem
-        .reason
-        .chars()
-        .filter(|c| c.is_ascii_uppercase() || matches!(c, '_' | '0'..='9'))
-        .take(64)
-        .collect();
-    let fault = match (reason.as_str(), status) {
-        ("CERTIFICATE_REVOKED" | "CREDENTIAL_REVOKED" | "REVOKED", _) => Fault::CredentialRevoked,
-        ("CERTIFICATE_EXPIRED" | "CREDENTIAL_EXPIRED", _) => Fault::CredentialExpired,
-        ("INBOX_FULL" | "QUOTA_EXCEEDED", _) | (_, StatusCode::INSUFFICIENT_STORAGE) => Fault::InboxFull,
-        ("REGISTRATION_PENDING", _) => Fault::RegistrationPending,
-        ("REGISTRATION_REFUSED", _) => Fault::RegistrationRefused,
-        ("REGISTRATION_EXPIRED", _) | (_, StatusCode::GONE) => Fault::RegistrationExpired,
-        (_, StatusCode::PAYLOAD_TOO_LARGE) => Fault::MessageTooLarge,
-        (_, StatusCode::NOT_FOUND) => Fault::PlatformRefused,
-        (_, status) if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            Fault::PlatformUnavailable
-        }
-        _ => Fault::PlatformRefused,
-    };
-    let title: String = problem.title.chars().filter(|c| !c.is_control()).take(200).collect();
-    tracing::info!(status = status.as_u16(), reason, "the platform refused");
-    Error::from(fault)
-        .with("platform_status", status.as_u16().to_string())
-        .with("platform_reason", reason)
-        .with("platform_title", title)
-}
-
-/// Whether a fault is the platform's "no such thing".
-pub fn is_not_found(error: &Error) -> bool {
-    error.metadata("platform_status") == Some("404")
-}
-
 /// Reads a body whole.
 pub async fn whole(mut body: Incoming) -> Result<Bytes> {
     let mut bytes = BytesMut::new();
@@ -285,9 +208,4 @@ pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>> {
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|_| unreadable())
-}
-
-/// The platform's answer has not the form that the contract gives it.
-pub fn unreadable() -> Error {
-    Fault::PlatformUntrusted.because("its answer does not have the form it should have")
 }

@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use life_pki::{Timestamp, Uid};
 use serde::Deserialize;
 
-use super::http::{Body, Client, body_of, is_not_found, unreadable, whole};
+use super::http::{Body, Client, body_of, whole};
+use super::refusal::{is_not_found, unreadable};
 use crate::error::{Error, Fault, Result};
 use crate::names;
 

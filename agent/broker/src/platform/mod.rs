@@ -4,6 +4,7 @@ mod binding;
 mod http;
 mod inbox;
 mod origin;
+mod refusal;
 mod register;
 mod rest;
 mod tls;

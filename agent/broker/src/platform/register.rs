@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::http::{Client, unreadable};
+use super::http::Client;
+use super::refusal::unreadable;
 use super::rest::{Base64, plain};
 use crate::clock;
 use crate::error::{Error, Fault, Result};

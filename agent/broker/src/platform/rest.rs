@@ -9,7 +9,8 @@ use life_pki::{KeySlot, Uid};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::http::{Client, is_not_found, unreadable};
+use super::http::Client;
+use super::refusal::{is_not_found, unreadable};
 use crate::error::{Error, Fault, Result};
 
 /// Bytes that stand in JSON as base64.

@@ -35,13 +35,13 @@ impl credentials_server::Credentials for Credentials {
         let call = call(&request);
         let asker = asker(&request);
         let request = request.into_inner();
-        let expected = names::parse_optional_user("user", &request.user)?;
         // Wrapped first, so that whatever follows wipes an inline secret.
         let source = request.secret.and_then(|secret| secret.source).map(|source| match source {
             Source::Inline(bytes) => Asked::Inline(SecretBytes::new(bytes)),
             Source::Prompt(place) => Asked::Prompt(place),
             Source::Descriptor(_) => Asked::Descriptor,
         });
+        let expected = names::parse_optional_user("user", &request.user)?;
         let pkcs12 = match request.credential {
             Some(unlock_request::Credential::SoftwareCertificate(file)) => file.pkcs12,
             None => return Err(Error::field("credential", "is missing").into()),
