@@ -84,12 +84,36 @@ pub struct AccountedRecipient {
     pub standing: Standing,
 }
 
+/// What verified account logs say of keys, as far as they are at hand.
+pub trait Logs {
+    /// The user whose root credential, of any generation, a recipient of an envelope is, and that key's hash.
+    fn owner(&self, id: &RecipientId) -> Option<ListedRecipient>;
+
+    /// Whether the log of a user is at hand: then a key that is not in it is not that user's.
+    fn has(&self, user: Uid) -> bool;
+}
+
+/// No logs: sender and sharers are taken at their word.
+pub struct NoLogs;
+
+impl Logs for NoLogs {
+    fn owner(&self, _: &RecipientId) -> Option<ListedRecipient> {
+        None
+    }
+
+    fn has(&self, _: Uid) -> bool {
+        false
+    }
+}
+
 /// Who may be a recipient of one signed document, and on whose word.
 #[derive(Clone, Debug)]
 pub struct Accounting {
     sender: Uid,
+    /// The first word on each user: who may share, and how a key that nobody listed comes to its listed owner.
     users: BTreeMap<Uid, Standing>,
-    keys: BTreeMap<SpkiHash, Uid>,
+    /// Each key's own standing: whose it is said to be, and by whom; the sender's word first.
+    keys: BTreeMap<SpkiHash, Vec<(Uid, Standing)>>,
 }
 
 impl Accounting {
@@ -121,7 +145,10 @@ impl Accounting {
     fn list(&mut self, recipients: &[ListedRecipient], standing: Standing) {
         for recipient in recipients {
             self.users.entry(recipient.uid).or_insert(standing);
-            self.keys.entry(recipient.root_key).or_insert(recipient.uid);
+            let claims = self.keys.entry(recipient.root_key).or_default();
+            if !claims.iter().any(|(uid, _)| *uid == recipient.uid) {
+                claims.push((recipient.uid, standing));
+            }
         }
     }
 
@@ -134,35 +161,50 @@ impl Accounting {
     /// Whether a reader is meant: one of its (user, root key) pairs of any generation is listed or was added.
     #[must_use]
     pub fn lists(&self, own: &[ListedRecipient]) -> bool {
-        own.iter().any(|it| self.keys.get(&it.root_key) == Some(&it.uid))
+        own.iter().any(|it| self.claim(it).is_some())
     }
 
-    /// Everybody listed or added, with how they came to be.
-    pub fn users(&self) -> impl Iterator<Item = (Uid, Standing)> + '_ {
-        self.users.iter().map(|(uid, standing)| (*uid, *standing))
+    /// The standing of a key as this user's.
+    fn claim(&self, listed: &ListedRecipient) -> Option<Standing> {
+        let claims = self.keys.get(&listed.root_key)?;
+        claims.iter().find(|(uid, _)| *uid == listed.uid).map(|(_, standing)| *standing)
+    }
+
+    /// Every user listed or added, once.
+    pub fn users(&self) -> impl Iterator<Item = Uid> + '_ {
+        self.users.keys().copied()
+    }
+
+    /// The users a key is said to belong to.
+    pub fn claimed(&self, key: SpkiHash) -> impl Iterator<Item = Uid> + '_ {
+        self.keys.get(&key).into_iter().flatten().map(|(uid, _)| *uid)
     }
 
     /// Accounts for every recipient of an envelope.
     ///
-    /// `owner` tells which user a key or certificate name belongs to according to a verified account log. It maps newer
-    /// generations of a listed user's root credential, and the certificate names other software uses; it may know
-    /// nothing. Where it knows, it counts more than what sender and sharers say of a key.
+    /// The logs map newer generations of a listed user's root credential, and the certificate names other software
+    /// uses. Where they know, they count more than what sender and sharers say of a key: a key said to be a user's that
+    /// is not in that user's log is unaccounted.
     #[must_use]
-    pub fn account(
-        &self,
-        recipients: &[RecipientInfo],
-        owner: &dyn Fn(&RecipientId) -> Option<Uid>,
-    ) -> Vec<AccountedRecipient> {
-        recipients
-            .iter()
-            .map(|info| {
-                let id = info.id().clone();
-                let uid = owner(&id).or_else(|| self.keys.get(&id.spki_hash()?).copied());
-                let standing =
-                    uid.and_then(|uid| self.users.get(&uid).copied()).unwrap_or(Standing::Unaccounted);
-                AccountedRecipient { id, uid, standing }
-            })
-            .collect()
+    pub fn account(&self, recipients: &[RecipientInfo], logs: &dyn Logs) -> Vec<AccountedRecipient> {
+        let account = |info: &RecipientInfo| {
+            let id = info.id().clone();
+            let (uid, standing) = match logs.owner(&id) {
+                Some(owner) => {
+                    let standing = self.claim(&owner).or_else(|| self.users.get(&owner.uid).copied());
+                    (Some(owner.uid), standing)
+                }
+                None => self.word_on(&id, logs).unzip(),
+            };
+            AccountedRecipient { id, uid, standing: standing.unwrap_or(Standing::Unaccounted) }
+        };
+        recipients.iter().map(account).collect()
+    }
+
+    /// The first word on a key that no log has, unless the log of the user it names says otherwise.
+    fn word_on(&self, id: &RecipientId, logs: &dyn Logs) -> Option<(Uid, Standing)> {
+        let claims = self.keys.get(&id.spki_hash()?)?;
+        claims.iter().find(|(uid, _)| !logs.has(*uid)).copied()
     }
 }
 
@@ -208,7 +250,7 @@ mod tests {
     }
 
     fn standings(accounting: &Accounting, keys: &[u8]) -> Vec<Standing> {
-        let accounted = accounting.account(&recipients(keys), &|_| None);
+        let accounted = accounting.account(&recipients(keys), &NoLogs);
         accounted.into_iter().map(|it| it.standing).collect()
     }
 
@@ -254,16 +296,83 @@ mod tests {
         assert_eq!(AttestedStatement::bind(other, &context(1, Purpose::Document, &[3])), fault);
     }
 
+    /// The logs of these users, with these keys.
+    struct Known(Vec<(u8, Vec<u8>)>);
+
+    impl Logs for Known {
+        fn owner(&self, id: &RecipientId) -> Option<ListedRecipient> {
+            let hash = id.spki_hash()?;
+            let (user, _) =
+                self.0.iter().find(|(_, keys)| keys.iter().any(|n| hash == SpkiHash([*n; 32])))?;
+            Some(ListedRecipient { uid: uid(*user), root_key: hash })
+        }
+
+        fn has(&self, user: Uid) -> bool {
+            self.0.iter().any(|(known, _)| uid(*known) == user)
+        }
+    }
+
+    fn words(accounting: &Accounting, keys: &[u8], logs: Known) -> Vec<(Option<Uid>, Standing)> {
+        let accounted = accounting.account(&recipients(keys), &logs);
+        accounted.into_iter().map(|it| (it.uid, it.standing)).collect()
+    }
+
     #[test]
     fn a_newer_generation_belongs_to_its_user() {
         let accounting = Accounting::new(&context(1, Purpose::Document, &[1]), &ORIGINAL, &[]);
-        let log = |id: &RecipientId| (id.spki_hash() == Some(SpkiHash([77; 32]))).then(|| uid(1));
-        let accounted = accounting.account(&recipients(&[77, 78]), &log);
-        assert_eq!(accounted[0].standing, Standing::Listed);
-        assert_eq!(accounted[1].standing, Standing::Unaccounted);
-        // A key of user 9, whom the sender did not list, under the name of user 1.
-        let log = |_: &RecipientId| Some(uid(9));
-        assert_eq!(accounting.account(&recipients(&[1]), &log)[0].standing, Standing::Unaccounted);
+        let found = words(&accounting, &[77, 78], Known(vec![(1, vec![1, 77])]));
+        assert_eq!(found, [(Some(uid(1)), Standing::Listed), (None, Standing::Unaccounted)]);
+    }
+
+    #[test]
+    fn a_log_outranks_what_is_said_of_a_key() {
+        let accounting = Accounting::new(&context(1, Purpose::Document, &[1, 2]), &ORIGINAL, &[]);
+        // The sender lists key 2 as user 2's. It is the key of user 9, whom nobody listed.
+        let found = words(&accounting, &[2], Known(vec![(9, vec![2])]));
+        assert_eq!(found, [(Some(uid(9)), Standing::Unaccounted)]);
+        // It is nobody's that is known, and user 2's log, which is at hand, does not have it.
+        let found = words(&accounting, &[2], Known(vec![(2, vec![22])]));
+        assert_eq!(found, [(None, Standing::Unaccounted)]);
+        // Of user 2 nothing is known: the sender's word counts.
+        let found = words(&accounting, &[2], Known(vec![(1, vec![1])]));
+        assert_eq!(found, [(Some(uid(2)), Standing::Listed)]);
+    }
+
+    #[test]
+    fn every_key_has_a_standing_of_its_own() {
+        // User 2 is listed with key 2; user 3 adds another key in the name of user 2, and one of user 4.
+        let added = |key| ListedRecipient { uid: uid(2), root_key: SpkiHash([key; 32]) };
+        let statement = SharingStatement::new(DocumentId([1; 16]), 1, ORIGINAL, vec![added(66), listed(4)]);
+        let (purpose, form) = (Purpose::Share, Form::Statement);
+        let recipients = vec![added(66), listed(4)];
+        let share = DocumentContext::new(purpose, form, uid(3), DocumentId([1; 16]), 1, recipients);
+        let statement = AttestedStatement::bind(statement.unwrap(), &share.unwrap()).unwrap();
+        let accounting = Accounting::new(&context(1, Purpose::Document, &[1, 2, 3]), &ORIGINAL, &[statement]);
+        let shared = Standing::SharedBy(uid(3));
+        assert_eq!(standings(&accounting, &[2, 66, 4]), [Standing::Listed, shared, shared]);
+        // Also when the log knows both keys as user 2's; and key 66 is no user's who is known to have others only.
+        let found = words(&accounting, &[2, 66], Known(vec![(2, vec![2, 66])]));
+        assert_eq!(found, [(Some(uid(2)), Standing::Listed), (Some(uid(2)), shared)]);
+        let found = words(&accounting, &[2, 66], Known(vec![(2, vec![2])]));
+        assert_eq!(found, [(Some(uid(2)), Standing::Listed), (None, Standing::Unaccounted)]);
+    }
+
+    #[test]
+    fn a_key_claimed_by_another_still_lists_its_owner() {
+        // User 1 may share and claims the key of user 5 as its own, before user 5 is added properly.
+        let claim = vec![ListedRecipient { uid: uid(1), root_key: SpkiHash([5; 32]) }];
+        let statement_of = |signer, added: Vec<ListedRecipient>| {
+            let statement = SharingStatement::new(DocumentId([1; 16]), 1, ORIGINAL, added.clone()).unwrap();
+            let (purpose, form) = (Purpose::Share, Form::Statement);
+            let share = DocumentContext::new(purpose, form, uid(signer), DocumentId([1; 16]), 1, added);
+            AttestedStatement::bind(statement, &share.unwrap()).unwrap()
+        };
+        let statements = [statement_of(1, claim), statement_of(2, vec![listed(5)])];
+        let accounting = Accounting::new(&context(2, Purpose::Document, &[1, 2]), &ORIGINAL, &statements);
+        assert!(accounting.lists(&[listed(5)]));
+        let found = words(&accounting, &[5], Known(vec![(5, vec![5])]));
+        assert_eq!(found, [(Some(uid(5)), Standing::SharedBy(uid(2)))]);
+        let accounted = accounting.account(&recipients(&[5, 78]), &NoLogs);
         assert_eq!(unaccounted(&accounted), (BTreeSet::new(), 1));
     }
 }

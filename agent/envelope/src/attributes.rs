@@ -15,7 +15,7 @@ use crate::{Attribute, DocumentContext, Error, SignatureAlgorithm, SignatureFaul
 const YEAR_2050: i64 = 2_524_608_000;
 
 /// Attributes as they stand in a SignerInfo: the value of each, by type; nothing judged yet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct AttributeSet {
     elements: Vec<(ObjectIdentifier, Vec<u8>)>,
     /// The DER SET OF: what was signed.
@@ -84,7 +84,7 @@ fn attribute_type(attribute: Attribute) -> ObjectIdentifier {
 ///
 /// Two phases: the broker builds it, the vault parses the DER form, judges it and signs exactly these bytes
 /// ([`SignedAttributes::to_der`]), and [`crate::signature::assemble`] puts the message together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SignedAttributes {
     content_digest: [u8; 32],
     signing_time: Timestamp,

@@ -1,6 +1,7 @@
 //! The envelope: CMS AuthEnvelopedData (RFC 5083), AES-256-GCM (RFC 5084), id-data inside (FORMATS §3).
 
 use std::borrow::Cow;
+use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use life_pki::PublicKey;
@@ -55,7 +56,7 @@ fn cipher(key: &ContentKey) -> Result<LessSafeKey, Error> {
 }
 
 /// A parsed envelope. Borrows the encrypted content from the message where that was DER.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Envelope<'a> {
     recipients: Vec<RecipientInfo>,
     /// The RecipientInfos as they stand; one may hold several recipients.
@@ -66,6 +67,16 @@ pub struct Envelope<'a> {
     statements: Vec<Vec<u8>>,
     /// Unauthenticated attributes that are not ours, as they stand.
     other_attributes: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for Envelope<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Envelope")
+            .field("recipients", &self.recipients.len())
+            .field("content_length", &self.ciphertext.len())
+            .field("statements", &self.statements.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Envelope<'a> {

@@ -61,6 +61,9 @@ pub enum Refusal {
     /// PKCS#1 v1.5 key transport.
     #[error("a PKCS#1 v1.5 key transport")]
     Pkcs1v15,
+    /// Two recipients of the same name: which of the two wrapped keys counts would be anybody's guess.
+    #[error("a recipient that is named twice")]
+    RecipientRepeated,
     /// A kind of recipient that is neither key transport nor key agreement.
     #[error("a recipient that is neither key transport nor key agreement")]
     RecipientKind,

@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod codec;
+mod debug;
 
 pub use codec::assemble;
 
@@ -22,7 +23,7 @@ pub fn content_digest(content: &[u8]) -> [u8; 32] {
 }
 
 /// What the signature is compared with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Signed<'a> {
     /// The content is enclosed.
     Enclosed,
@@ -33,7 +34,7 @@ pub enum Signed<'a> {
 }
 
 /// A parsed SignedData message with exactly one signer and signed attributes; nothing verified.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SignedData<'a> {
     content: Option<Cow<'a, [u8]>>,
     certificates: Vec<Vec<u8>>,
@@ -41,7 +42,7 @@ pub struct SignedData<'a> {
 }
 
 /// The one SignerInfo.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Signer {
     /// Certificates are named the same two ways as recipients.
     id: RecipientId,
@@ -179,7 +180,7 @@ impl<'a> SignedData<'a> {
 }
 
 /// Proof that a signature verified, and what it says. Only [`SignedData::verify`] makes one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Verified {
     attributes: SignedAttributes,
     certificate: Vec<u8>,

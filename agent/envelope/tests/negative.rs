@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use common::kit::Kit;
-use life_envelope::accounting::{Accounting, AttestedStatement, Standing};
+use life_envelope::accounting::{Accounting, AttestedStatement, NoLogs, Standing};
 use life_envelope::root_seal::RootKeySeal;
 use life_envelope::signature::{Signed, content_digest};
 use life_envelope::stream::{self, Digests, Manifest, Opener, StreamHeader, StreamKey, segment_digest};
@@ -102,7 +102,7 @@ fn judge(
     if !accounting.lists(&[kit.reader.listed()]) {
         return Err(Verdict::NotListed);
     }
-    let accounted = accounting.account(envelope.recipients(), &|_| None);
+    let accounted = accounting.account(envelope.recipients(), &NoLogs);
     if accounted.iter().any(|it| it.standing == Standing::Unaccounted) {
         return Err(Verdict::Unaccounted);
     }

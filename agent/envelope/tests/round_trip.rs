@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Ca, Use};
-use life_envelope::accounting::{Accounting, AttestedStatement, Standing};
+use life_envelope::accounting::{Accounting, AttestedStatement, NoLogs, Standing};
 use life_envelope::signature::{Signed, content_digest};
 use life_envelope::stream::{
     self, Digests, Manifest, Opener, Position, Sealer, StreamHeader, segment_digest,
@@ -86,7 +86,7 @@ fn sharing_leaves_the_content_alone_and_is_accounted_for() {
     let attested = AttestedStatement::new(&attested, statement.content().unwrap()).unwrap();
     let accounting = Accounting::new(verified.context(), &content_digest(&opened), &[attested]);
     let standings: Vec<_> = accounting
-        .account(shared.recipients(), &|_| None)
+        .account(shared.recipients(), &NoLogs)
         .into_iter()
         .map(|it| (it.uid, it.standing))
         .collect();
@@ -99,7 +99,7 @@ fn sharing_leaves_the_content_alone_and_is_accounted_for() {
     let accounting = Accounting::new(verified.context(), &content_digest(&opened), &[]);
     assert!(
         accounting
-            .account(shared.recipients(), &|_| None)
+            .account(shared.recipients(), &NoLogs)
             .iter()
             .any(|it| it.standing == Standing::Unaccounted)
     );
@@ -354,6 +354,39 @@ fn a_stream_ends_after_its_last_segment_only() {
     let user = ca.p256(Use::Encrypt);
     let (_, sealer) = Sealer::new(DocumentId([5; 16]), 1, &[user.key.public_key().clone()]).unwrap();
     assert_eq!(sealer.finish(None), Err(Error::Stream(StreamFault::Truncated)));
+}
+
+#[test]
+fn debug_output_holds_no_content() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Sign);
+    let content = b"a finding nobody else may read";
+    let signed = user.sign(content, user.context(Purpose::Document, &[&user]));
+    let parsed = SignedData::parse(&signed).unwrap();
+    let verified = parsed.verify(Signed::Enclosed).unwrap();
+    let (sealed, _) = envelope::seal(&signed, &[user.key.public_key().clone()]).unwrap();
+    let digest = content_digest(content);
+    let mut digests = Digests::new();
+    digests.push(&digest, content.len());
+    let manifest = digests.finish([1; 32]);
+    let attributes = user.attributes(content, user.context(Purpose::Document, &[&user]));
+    let sealed_stream = seal_stream(content, &user, true);
+    let stream_header = &sealed_stream[..stream::header_length(&sealed_stream).unwrap().unwrap()];
+    let ending = stream::Ending { trailer: Some(signed.clone()), length: 7 };
+    let printed = [
+        format!("{parsed:?} {verified:?} {attributes:?} {manifest:?} {ending:?}"),
+        format!("{:?} {:?} {:?}", Signed::Content(content), Signed::Digest(&digest), Signed::Enclosed),
+        format!("{:?}", Envelope::parse(&sealed).unwrap()),
+        format!("{:?}", StreamHeader::parse(stream_header).unwrap()),
+    ]
+    .concat();
+    let bytes = |it: &[u8]| format!("{it:?}").trim_matches(['[', ']']).to_owned();
+    let list = content_digest(&digest);
+    for part in [&content[..8], &digest[..8], &manifest.digests[..8], &list[..8]] {
+        assert!(!printed.contains(&bytes(part)) && !printed.contains(&hex::encode(part)), "{printed}");
+    }
+    assert!(!printed.contains("a finding") && printed.contains("content_length: Some(30)"), "{printed}");
+    assert!(printed.len() < 4000, "{printed}");
 }
 
 #[test]

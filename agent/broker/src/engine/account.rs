@@ -1,11 +1,12 @@
 //! Accounting for every recipient of an envelope: listed by the sender, or added by someone who may (FORMATS §4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use life_envelope::accounting::{AccountedRecipient, Accounting, AttestedStatement, Standing};
+use life_envelope::accounting::{AccountedRecipient, Accounting, AttestedStatement, Logs, Standing};
 use life_envelope::signature::Signed;
-use life_envelope::{Envelope, Form, ListedRecipient, Purpose, RecipientId, SignedData, Verified};
-use life_pki::Uid;
+use life_envelope::{Envelope, Form, ListedRecipient, OwnKey, Purpose, RecipientId, SignedData, Verified};
+use life_pki::account_log::AccountState;
+use life_pki::{SpkiHash, Uid};
 use life_proto::v1::{self, recipient::Origin};
 
 use super::judge::judge;
@@ -24,7 +25,7 @@ pub struct Account {
 /// Accounts for the recipients of a signed content. `original` is the SHA-256 of its SignedData message.
 ///
 /// # Errors
-/// As [`judge`], for the signers of sharing statements.
+/// As [`judge`], for the signers of sharing statements, and of accounts whose log has to be looked up.
 pub async fn account(
     identity: &Identity,
     envelope: &Envelope<'_>,
@@ -36,20 +37,8 @@ pub async fn account(
         attested.extend(attest(identity, statement).await?);
     }
     let accounting = Accounting::new(verified.context(), original, &attested);
-    let owners = owners(identity, &accounting).await;
-    let owner = |id: &RecipientId| {
-        let by_name = |key: &life_envelope::OwnKey| match id {
-            RecipientId::KeyId(hash) => hash == key.hash.0.as_slice(),
-            RecipientId::IssuerSerial { issuer, serial } => {
-                key.issuer_serial.as_ref().is_some_and(|(i, s)| i == issuer && s == serial)
-            }
-        };
-        if identity.own_keys().iter().any(by_name) {
-            return Some(identity.uid);
-        }
-        id.spki_hash().and_then(|hash| owners.get(&hash.0).copied())
-    };
-    let recipients = accounting.account(envelope.recipients(), &owner);
+    let logs = Known::gather(identity, envelope, &accounting).await?;
+    let recipients = accounting.account(envelope.recipients(), &logs);
     Ok(Account { accounting, recipients })
 }
 
@@ -65,15 +54,68 @@ async fn attest(identity: &Identity, statement: &[u8]) -> Result<Option<Attested
         .and_then(|verified| AttestedStatement::new(verified, content).ok()))
 }
 
-/// The root keys, of all generations, of the users listed, as far as they are known here.
-async fn owners(identity: &Identity, accounting: &Accounting) -> BTreeMap<[u8; 32], Uid> {
-    let mut owners = BTreeMap::new();
-    for (uid, _) in accounting.users() {
-        if let Some(known) = identity.directory.known(uid).await {
-            owners.extend(known.roots().map(|root| (root.spki_hash.0, uid)));
+/// The account logs of the users listed, as far as they are known here, and one's own.
+struct Known {
+    own: Vec<OwnKey>,
+    reader: Uid,
+    owners: BTreeMap<SpkiHash, Uid>,
+    users: BTreeSet<Uid>,
+}
+
+impl Known {
+    /// # Errors
+    /// The faults of an account whose log lacks a key that is said to be its user's: the log is looked up again then,
+    /// since it may have grown.
+    async fn gather(identity: &Identity, envelope: &Envelope<'_>, accounting: &Accounting) -> Result<Self> {
+        let mut known = Self {
+            own: identity.own_keys(),
+            reader: identity.uid,
+            owners: BTreeMap::new(),
+            users: BTreeSet::new(),
+        };
+        known.add(identity.uid, &identity.root.account);
+        for uid in accounting.users().filter(|uid| *uid != identity.uid) {
+            if let Some(account) = identity.directory.known(uid).await {
+                known.add(uid, &account);
+            }
         }
+        let keys = envelope.recipients().iter().filter_map(|info| info.id().spki_hash());
+        let strange: BTreeSet<Uid> = keys
+            .filter(|key| !known.owners.contains_key(key))
+            .flat_map(|key| accounting.claimed(key))
+            .filter(|uid| *uid != identity.uid && known.users.contains(uid))
+            .collect();
+        for uid in strange {
+            let found = identity.directory.look_up(uid).await;
+            known.add(uid, &found.map_err(|error| error.with("user", names::user(&uid)))?.account);
+        }
+        Ok(known)
     }
-    owners
+
+    fn add(&mut self, uid: Uid, account: &AccountState) {
+        self.owners.extend(account.roots().map(|root| (root.spki_hash, uid)));
+        self.users.insert(uid);
+    }
+}
+
+impl Logs for Known {
+    fn owner(&self, id: &RecipientId) -> Option<ListedRecipient> {
+        let named = |key: &&OwnKey| match id {
+            RecipientId::KeyId(hash) => hash == key.hash.0.as_slice(),
+            RecipientId::IssuerSerial { issuer, serial } => {
+                key.issuer_serial.as_ref().is_some_and(|(i, s)| i == issuer && s == serial)
+            }
+        };
+        if let Some(own) = self.own.iter().find(named) {
+            return Some(ListedRecipient { uid: self.reader, root_key: own.hash });
+        }
+        let root_key = id.spki_hash()?;
+        self.owners.get(&root_key).map(|uid| ListedRecipient { uid: *uid, root_key })
+    }
+
+    fn has(&self, user: Uid) -> bool {
+        self.users.contains(&user)
+    }
 }
 
 impl Account {

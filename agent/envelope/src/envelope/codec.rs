@@ -1,6 +1,7 @@
 //! AuthEnvelopedData in DER (RFC 5083 §2.1).
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::Envelope;
 use crate::algorithm::{self, TAG};
@@ -65,7 +66,15 @@ fn parse_recipients(mut set: Parser<'_>) -> Result<(Vec<Vec<u8>>, Vec<RecipientI
         RecipientInfo::read(one, &mut recipients)?;
         raw.push(one.to_vec());
     }
-    if recipients.is_empty() { Err(Error::Malformed) } else { Ok((raw, recipients)) }
+    if recipients.is_empty() {
+        return Err(Error::Malformed);
+    }
+    // An own key named first with rubbish, and then with the real key, would deny the document to its reader.
+    let mut names = BTreeSet::new();
+    if !recipients.iter().all(|info| names.insert(info.id())) {
+        return Err(Refusal::RecipientRepeated.into());
+    }
+    Ok((raw, recipients))
 }
 
 /// The `[0] IMPLICIT OCTET STRING`: in one piece, or in segments as BER writers leave it.
