@@ -73,11 +73,10 @@ async fn from_registration_to_sharing_and_nothing_of_it_in_the_log() {
     let (stream, result) = streams::encrypt(&mut clients, header, &long).await.unwrap();
     assert_eq!(result.plaintext_size, long.len() as u64);
     assert_eq!(result.ciphertext_size, stream.len() as u64);
-    let (head, rest) =
-        stream.split_at(13 + usize::try_from(u32::from_be_bytes(stream[9..13].try_into().unwrap())).unwrap());
+    let number = |bytes: &[u8]| usize::try_from(u32::from_be_bytes(bytes.try_into().unwrap())).unwrap();
+    let (head, rest) = stream.split_at(13 + number(&stream[9..13]) + 40);
     let (body, length) = rest.split_at(rest.len() - 4);
-    let trailer =
-        &body[body.len() - usize::try_from(u32::from_be_bytes(length.try_into().unwrap())).unwrap()..];
+    let trailer = &body[body.len() - number(length)..];
     let share = v1::ShareRequest {
         user: clinic.name.clone(),
         recipients: vec![doctor.name.clone()],
