@@ -24,6 +24,9 @@ pub enum FrameError {
     /// The frame has no body.
     #[error("the frame is too short")]
     TooShort,
+    /// A field of a response is longer than the other side would take.
+    #[error("a field is too long")]
+    Undecodable,
 }
 
 /// One frame. Its body may hold a secret and is wiped when dropped.
@@ -49,13 +52,18 @@ pub fn encode_request(id: u64, request: &Request) -> Result<SecretBytes, FrameEr
 /// Encodes a response as a whole frame, ready to be written in one call.
 ///
 /// # Errors
-/// [`FrameError::TooLong`] when it is larger than [`MAX_FRAME`].
+/// [`FrameError::TooLong`] when it is larger than [`MAX_FRAME`]; [`FrameError::Undecodable`] when
+/// [`Response::decode`] would refuse it, which would cost the peer the whole vault.
 pub fn encode_response(id: u64, response: &Response) -> Result<SecretBytes, FrameError> {
     let mut counter = Counter(ID);
     response.encode(&mut counter);
     let mut buffer = start(id, counter.0)?;
     response.encode(&mut buffer);
-    Ok(SecretBytes::new(buffer))
+    let frame = SecretBytes::new(buffer);
+    // EXPOSE: read back; what it holds is wiped with the response that it makes.
+    let body = frame.expose().get(HEADER..).unwrap_or_default();
+    Response::decode(body).map_err(|_| FrameError::Undecodable)?;
+    Ok(frame)
 }
 
 /// A buffer with the header in it and room for exactly the rest.

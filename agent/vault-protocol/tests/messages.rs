@@ -116,6 +116,22 @@ fn response_body(response: &Response) -> Vec<u8> {
 }
 
 #[test]
+fn a_response_that_could_not_be_read_is_not_sent() {
+    let opened = |issuers| Response::Opened {
+        session: SessionId(1),
+        uid: uid(),
+        authentication: vec![1],
+        signature: vec![2],
+        encryption: vec![3],
+        issuers,
+    };
+    assert!(encode_response(1, &opened(vec![vec![4; 16 * 1024]; 16])).is_ok());
+    for issuers in [vec![vec![4]; 17], vec![vec![4; 16 * 1024 + 1]]] {
+        assert_eq!(encode_response(1, &opened(issuers)).err(), Some(FrameError::Undecodable));
+    }
+}
+
+#[test]
 fn every_request_survives_and_every_kind_is_there() {
     let mut seen = Vec::new();
     for request in requests() {
