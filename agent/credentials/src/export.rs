@@ -9,7 +9,7 @@ use p12_keystore::{
 };
 
 use crate::CredentialError::{self, Operation};
-use crate::software_certificate::usable;
+use crate::software_certificate::{MAX_FILE, usable};
 
 /// Iterations of PBKDF2-HMAC-SHA256 for each encrypted part, and of the MAC's derivation: OWASP's figure for the
 /// former. The MAC must cost as much, or it would be the cheaper way to try passphrases.
@@ -30,7 +30,8 @@ pub struct ExportSlot<'a> {
 ///
 /// # Errors
 /// [`CredentialError::UnusablePassphrase`]; [`CredentialError::Inconsistent`] for a key that is not its
-/// certificate's; [`CredentialError::Damaged`] for an issuer that is no certificate; and
+/// certificate's; [`CredentialError::Damaged`] for an issuer that is no certificate, and when there are so many that the
+/// file would be larger than [`MAX_FILE`]; and
 /// [`CredentialError::Operation`] when the encoder fails.
 pub fn export(
     slots: &[ExportSlot<'_>],
@@ -57,14 +58,15 @@ pub fn export(
         let chain = PrivateKeyChain::new(key_id.0.as_slice(), key, certificates);
         store.add_entry(friendly_name(entry.slot), KeyStoreEntry::PrivateKeyChain(chain));
     }
-    store
+    let file = store
         .writer(passphrase)
         .encryption_algorithm(EncryptionAlgorithm::PbeWithHmacSha256AndAes256)
         .encryption_iterations(ITERATIONS)
         .mac_algorithm(MacAlgorithm::HmacSha256)
         .mac_iterations(ITERATIONS)
         .write()
-        .map_err(|_| Operation)
+        .map_err(|_| Operation)?;
+    if file.len() > MAX_FILE { Err(CredentialError::Damaged) } else { Ok(file) }
 }
 
 /// The friendlyName of an entry.

@@ -3,6 +3,7 @@
 //! What is read here comes from outside: files and seals are hostile until they have proved otherwise. Nothing here
 //! does I/O or asks for the time; the vault passes bytes, passphrases and the time in.
 
+mod decryption;
 mod error;
 mod export;
 pub mod fuzz_entry;
@@ -13,4 +14,4 @@ mod software_certificate;
 pub use error::{CredentialError, RootError};
 pub use export::{ExportSlot, export};
 pub use root::{RootCredential, seal};
-pub use software_certificate::{MAX_FILE, SoftwareCertificate, WORKING_SLOTS};
+pub use software_certificate::{MAX_CERTIFICATE, MAX_FILE, MAX_ISSUERS, SoftwareCertificate, WORKING_SLOTS};

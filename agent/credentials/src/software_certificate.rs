@@ -10,7 +10,12 @@ use crate::CredentialError::{self, Damaged, Inconsistent, MissingSlot};
 use crate::pfx::{Survey, survey};
 
 /// The largest file, in bytes.
-pub const MAX_FILE: usize = 256 * 1024;
+pub const MAX_FILE: usize = 64 * 1024;
+
+/// The most issuers' certificates that are kept of a file. More are no fault: programs pack whole trust stores.
+pub const MAX_ISSUERS: usize = 16;
+/// The largest certificate that is taken from a file, in bytes.
+pub const MAX_CERTIFICATE: usize = 16 * 1024;
 
 /// The slots of a working credential (FORMATS §1).
 pub const WORKING_SLOTS: [KeySlot; 3] = [KeySlot::Authentication, KeySlot::Signature, KeySlot::Encryption];
@@ -47,10 +52,15 @@ impl SoftwareCertificate {
         }
         let survey = survey(file)?;
         let passphrase = usable(passphrase)?;
+        let all_opened = survey.look_inside(passphrase)?;
         let archive = Pkcs12Archive::from_pkcs12(file, passphrase).map_err(|error| match error {
             P12Error::MacError(_) => why_the_mac_failed(&survey, passphrase),
             _ => Damaged,
         })?;
+        if !all_opened {
+            // Then its work was not counted: the two ways to open a part must not differ.
+            return Err(Damaged);
+        }
         let found = Self::assemble(&archive)?;
         found.check_validity(now)?;
         Ok(found)
@@ -80,7 +90,7 @@ impl SoftwareCertificate {
         &self.encryption.certificate
     }
 
-    /// The other certificates of the file (DER).
+    /// The other certificates of the file (DER): at most [`MAX_ISSUERS`], none larger than [`MAX_CERTIFICATE`].
     #[must_use]
     pub fn issuers(&self) -> &[Vec<u8>] {
         &self.issuers
@@ -109,8 +119,11 @@ impl SoftwareCertificate {
 
     fn assemble(archive: &Pkcs12Archive) -> Result<Self, CredentialError> {
         // What is outside the suite, an issuer's key for one, is passed over: the MAC says that nothing was changed.
-        let certificates: Vec<_> =
-            archive.certs.iter().filter_map(|bag| Certificate::from_der(bag.cert.as_der()).ok()).collect();
+        let ders: Vec<_> = (archive.certs.iter())
+            .map(|bag| bag.cert.as_der())
+            .filter(|der| der.len() <= MAX_CERTIFICATE)
+            .collect();
+        let certificates: Vec<_> = ders.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
         let keys: Vec<_> = archive
             .keys
             .iter()
@@ -125,9 +138,8 @@ impl SoftwareCertificate {
         }
         let own = [&authentication, &signature, &encryption].map(|slot| slot.certificate.der().to_vec());
         let mut issuers: Vec<Vec<u8>> = Vec::new();
-        for bag in &archive.certs {
-            let der = bag.cert.as_der().to_vec();
-            if !own.contains(&der) && !issuers.contains(&der) {
+        for der in ders.into_iter().map(<[u8]>::to_vec) {
+            if issuers.len() < MAX_ISSUERS && !own.contains(&der) && !issuers.contains(&der) {
                 issuers.push(der);
             }
         }

@@ -138,6 +138,30 @@ fn validity_is_judged_at_the_time_given() {
 }
 
 #[test]
+fn a_file_may_hold_a_trust_store() {
+    let made = Made::new(Keys::P256);
+    let slots: Vec<_> = (made.entries.iter())
+        .map(|entry| ExportSlot { slot: entry.slot, key: &entry.key, certificate: &entry.certificate })
+        .collect();
+    let large = {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names: Vec<_> = (0..1000).map(|i| format!("host-{i}.example.org")).collect();
+        rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap().der().to_vec()
+    };
+    assert!(large.len() > MAX_CERTIFICATE);
+    let mut issuers = vec![large.clone()];
+    issuers.extend((0..20).map(|_| Authority::new().der()));
+    let file = export(&slots, &issuers, &secret(ASCII)).unwrap();
+    let opened = open(&file, ASCII).unwrap();
+    assert_eq!(opened.uid(), uid(ALICE));
+    assert_eq!(opened.issuers().len(), MAX_ISSUERS);
+    assert!(!opened.issuers().contains(&large));
+    // What could not be opened again is not made.
+    let refused = export(&slots, &vec![large; 5], &secret(ASCII));
+    assert_eq!(refused.err(), Some(CredentialError::Damaged));
+}
+
+#[test]
 fn mixed_up_entries_are_inconsistent() {
     // Another user's certificate in one slot.
     let mut made = Made::new(Keys::P256);

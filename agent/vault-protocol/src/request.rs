@@ -6,7 +6,7 @@ use life_sys::secret::SecretBytes;
 use crate::codec::DecodeError;
 
 /// The largest PKCS#12 file, in bytes.
-pub const MAX_PKCS12: usize = 256 * 1024;
+pub const MAX_PKCS12: usize = 64 * 1024;
 /// The largest secret, in bytes, whatever its source.
 pub const MAX_SECRET: usize = 1024;
 /// The largest certificate, in bytes.

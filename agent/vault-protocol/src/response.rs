@@ -6,7 +6,8 @@ use life_sys::secret::Key256;
 use crate::codec::{DecodeError, Reader, Sink};
 use crate::error::VaultError;
 use crate::request::{
-    MAX_CERTIFICATE, MAX_CERTIFICATES, MAX_ENVELOPE, MAX_LOG_ENTRIES, MAX_LOG_ENTRY, PendingId, SessionId,
+    MAX_CERTIFICATE, MAX_CERTIFICATES, MAX_ENVELOPE, MAX_LOG_ENTRIES, MAX_LOG_ENTRY, MAX_PKCS12, PendingId,
+    SessionId,
 };
 
 /// The largest CSR or SubjectPublicKeyInfo, in bytes.
@@ -14,7 +15,7 @@ const MAX_KEY_MESSAGE: usize = 8 * 1024;
 /// The largest signature, in bytes: RSA-4096.
 const MAX_SIGNATURE: usize = 512;
 /// The largest PKCS#12 file the vault makes, in bytes.
-const MAX_EXPORT: usize = 1024 * 1024;
+const MAX_EXPORT: usize = MAX_PKCS12;
 
 /// An answer of the vault.
 pub enum Response {

@@ -20,7 +20,7 @@ use crate::prompt;
 use crate::unlock::{self, SoftwareCertificate};
 
 /// The largest PKCS#12 file.
-const PKCS12_LIMIT: usize = 256 * 1024;
+const PKCS12_LIMIT: usize = 64 * 1024;
 /// The longest secret.
 const SECRET_LIMIT: usize = 1024;
 
@@ -47,7 +47,7 @@ impl credentials_server::Credentials for Credentials {
             None => return Err(Error::field("credential", "is missing").into()),
         };
         if pkcs12.len() > PKCS12_LIMIT {
-            let why = "the PKCS#12 file has more than 256 KiB";
+            let why = "the PKCS#12 file has more than 64 KiB";
             return Err(Status::from(Fault::CredentialDamaged.because(why)));
         }
         let source = source.ok_or_else(|| Error::field("secret", "is missing"))?;

@@ -20,7 +20,7 @@ use crate::names::UserName;
 use crate::passphrase::Source;
 
 /// The largest PKCS#12 file the agent takes.
-const PKCS12_LIMIT: usize = 256 * 1024;
+const PKCS12_LIMIT: usize = 64 * 1024;
 
 /// Unlocks a software certificate.
 ///
