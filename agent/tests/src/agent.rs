@@ -23,6 +23,7 @@ use crate::{Platform, binaries};
 pub struct Agent {
     dir: TempDir,
     broker: Option<Process>,
+    clock: Option<String>,
 }
 
 impl Agent {
@@ -52,13 +53,27 @@ impl Agent {
         )
         .unwrap();
         std::fs::write(dir.path().join("agent.toml"), config).unwrap();
-        Self { dir, broker: None }
+        Self { dir, broker: None, clock: None }
     }
 
     /// The command that starts the broker, with everything in the agent's own folder.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(binaries::path("life-agentd"));
+        let broker = binaries::path("life-agentd");
+        let mut command = match &self.clock {
+            None => Command::new(broker),
+            // The library itself: faketime(1) would be another process between us and the broker.
+            Some(shift) => {
+                let library = std::fs::read_dir("/usr/lib").unwrap().find_map(|folder| {
+                    let library = folder.ok()?.path().join("faketime/libfaketime.so.1");
+                    library.exists().then_some(library)
+                });
+                let library = library.expect("install the Debian package faketime");
+                let mut command = Command::new(broker);
+                command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+                command
+            }
+        };
         command
             .env("LIFE_CONFIG", self.dir.path().join("agent.toml"))
             .env("LIFE_STATE_DIR", self.state())
@@ -66,6 +81,11 @@ impl Agent {
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         command
+    }
+
+    /// Shifts the clock of the processes started from now on, as faketime(1) spells it: `+1d`, `-1d`, `+5y`.
+    pub fn shift_clock(&mut self, shift: &str) {
+        self.clock = Some(shift.to_owned());
     }
 
     /// Starts the broker and waits until it answers.

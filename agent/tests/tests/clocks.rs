@@ -1,0 +1,62 @@
+//! Clocks that are wrong: an agent whose clock is off says so, with a stable reason, and harms nothing.
+//!
+//! The agent runs under Debian's `faketime`; the platform keeps the real time.
+
+use life_e2e::agent::Clients;
+use life_e2e::{Agent, Platform, Reason, User, users};
+use life_proto::v1;
+use v1::ParticipantKind;
+
+async fn register(clients: &mut Clients) -> Result<v1::RegisterUserResponse, tonic::Status> {
+    let request = v1::RegisterUserRequest {
+        kind: ParticipantKind::Patient.into(),
+        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
+            v1::NewSoftwareCertificate { passphrase: b"long enough passphrase".to_vec(), key_algorithm: 2 },
+        )),
+        ..Default::default()
+    };
+    clients.accounts.register_user(request).await.map(tonic::Response::into_inner)
+}
+
+#[tokio::test]
+async fn a_clock_off_by_a_day_is_told() {
+    let platform = Platform::start();
+    let right = Agent::start(&platform);
+    let mut clients = right.clients().await;
+    let user = User::register(&mut clients, ParticipantKind::Patient).await;
+    for (shift, unlock_reasons) in [
+        ("-1d", &["CREDENTIAL_NOT_YET_VALID", "PLATFORM_UNTRUSTED"][..]),
+        ("+1d", &["PLATFORM_UNTRUSTED", "PLATFORM_UNAVAILABLE", "PLATFORM_REFUSED", "CREDENTIAL_UNTRUSTED"]),
+    ] {
+        let mut agent = Agent::prepare(&platform, "");
+        agent.shift_clock(shift);
+        agent.run();
+        let mut clients = agent.clients().await;
+        let refused = register(&mut clients).await;
+        let status = refused.as_ref().err().unwrap_or_else(|| panic!("{shift}: registered"));
+        assert!(status.message().contains("clock"), "{shift}: {}", status.message());
+        refused.reason();
+        match users::unlock(&mut clients, user.unlock_request()).await {
+            // A day ahead, everything may still be valid: then it unlocks.
+            Ok(identity) => assert_eq!((shift, identity.user), ("+1d", user.name.clone())),
+            Err(status) => {
+                let reason = status.reason();
+                assert!(unlock_reasons.contains(&reason.as_str()), "{shift}: {reason}: {}", status.message());
+            }
+        }
+    }
+    // Nobody was registered meanwhile, and the right agent works on.
+    user.unlock(&mut clients).await;
+}
+
+#[tokio::test]
+async fn a_credential_expires() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let user = User::register(&mut agent.clients().await, ParticipantKind::Patient).await;
+    let mut later = Agent::prepare(&platform, "");
+    later.shift_clock("+5y");
+    later.run();
+    let refused = users::unlock(&mut later.clients().await, user.unlock_request()).await;
+    assert_eq!(refused.reason(), "CREDENTIAL_EXPIRED");
+}
