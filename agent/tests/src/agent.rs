@@ -70,7 +70,10 @@ impl Agent {
                 });
                 let library = library.expect("install the Debian package faketime");
                 let mut command = Command::new(broker);
-                command.env("LD_PRELOAD", library).env("FAKETIME", shift).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+                command
+                    .env("LD_PRELOAD", library)
+                    .env("FAKETIME", shift)
+                    .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
                 command
             }
         };

@@ -78,7 +78,11 @@ pub async fn decrypt(
 ///
 /// # Errors
 /// The status of the call.
-pub async fn sign(clients: &mut Clients, user: &str, content: &[u8]) -> Result<v1::SignStreamResponse, Status> {
+pub async fn sign(
+    clients: &mut Clients,
+    user: &str,
+    content: &[u8],
+) -> Result<v1::SignStreamResponse, Status> {
     use v1::sign_stream_request::Message as Ask;
     let messages = std::iter::once(Ask::Header(v1::SignStreamHeader { user: user.to_owned() }))
         .chain(chunks(content, 1 << 20).map(Ask::Chunk))

@@ -101,7 +101,8 @@ pub trait Reason {
 
 impl Reason for Status {
     fn reason(&self) -> String {
-        let info = self.get_details_error_info().unwrap_or_else(|| panic!("an error without reason: {self:?}"));
+        let info =
+            self.get_details_error_info().unwrap_or_else(|| panic!("an error without reason: {self:?}"));
         assert_eq!(info.domain, life_proto::ERROR_DOMAIN);
         assert!(self.message().len() > 20, "an error that explains nothing: {self:?}");
         info.reason

@@ -33,11 +33,8 @@ async fn unary_requests() {
     // Zero bytes, and exactly the limit, work.
     for size in [0, limit] {
         let sealed = clients.crypto.encrypt(encrypt(&[], size)).await.unwrap().into_inner();
-        let open = v1::DecryptRequest {
-            user: user.name.clone(),
-            envelope: sealed.envelope,
-            ..Default::default()
-        };
+        let open =
+            v1::DecryptRequest { user: user.name.clone(), envelope: sealed.envelope, ..Default::default() };
         assert_eq!(clients.crypto.decrypt(open).await.unwrap().into_inner().plaintext.len(), size);
     }
     // One byte more names the streaming call.
@@ -116,9 +113,8 @@ async fn credentials() {
             pkcs12: bytes.into(),
         }))
     };
-    let inline = |secret: &[u8]| {
-        Some(v1::Secret { source: Some(v1::secret::Source::Inline(secret.to_vec())) })
-    };
+    let inline =
+        |secret: &[u8]| Some(v1::Secret { source: Some(v1::secret::Source::Inline(secret.to_vec())) });
     let mut damaged = user.pkcs12.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;
@@ -131,9 +127,17 @@ async fn credentials() {
         ("no UTF-8", with(&|r| r.secret = inline(&[0xff, 0xfe])), &["WRONG_PASSPHRASE", "INVALID_ARGUMENT"]),
         ("empty file", with(&|r| r.credential = file(vec![])), &["CREDENTIAL_DAMAGED", "INVALID_ARGUMENT"]),
         ("nonsense", with(&|r| r.credential = file(b"nonsense".to_vec())), &["CREDENTIAL_DAMAGED"]),
-        ("huge", with(&|r| r.credential = file(vec![0x30; 300 << 10])), &["CREDENTIAL_DAMAGED", "INVALID_ARGUMENT"]),
+        (
+            "huge",
+            with(&|r| r.credential = file(vec![0x30; 300 << 10])),
+            &["CREDENTIAL_DAMAGED", "INVALID_ARGUMENT"],
+        ),
         // PKCS#12 cannot tell a damaged file from a wrong passphrase once the structure parses: its MAC covers both.
-        ("damaged", with(&|r| r.credential = file(damaged.clone())), &["CREDENTIAL_DAMAGED", "WRONG_PASSPHRASE"]),
+        (
+            "damaged",
+            with(&|r| r.credential = file(damaged.clone())),
+            &["CREDENTIAL_DAMAGED", "WRONG_PASSPHRASE"],
+        ),
         ("another user", with(&|r| r.user = UNKNOWN.into()), &["WRONG_USER"]),
         ("bad name", with(&|r| r.user = "users/x".into()), &["INVALID_ARGUMENT"]),
     ];
@@ -174,7 +178,8 @@ async fn credentials() {
 async fn streams_out_of_order() {
     use v1::encrypt_stream_request::Message;
     let (_platform, _agent, mut clients, user) = ready().await;
-    let header = || Message::Header(v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() });
+    let header =
+        || Message::Header(v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() });
     let chunk = |len: usize| Message::Chunk(vec![0; len].into());
     let cases: Vec<(&str, Vec<Option<Message>>, &str)> = vec![
         ("nothing", vec![], "STREAM_PROTOCOL"),

@@ -47,8 +47,11 @@ async fn lying_frames_end_with_a_status() {
         ("a string that is no UTF-8", frame(0, 3, b"\x0a\x01\xff")),
         ("two messages in a unary call", [frame(0, 0, b""), frame(0, 0, b"")].concat()),
     ];
-    for path in ["/life.agent.v1.Crypto/Encrypt", "/life.agent.v1.Crypto/EncryptStream", "/life.agent.v1.Credentials/Unlock"]
-    {
+    for path in [
+        "/life.agent.v1.Crypto/Encrypt",
+        "/life.agent.v1.Crypto/EncryptStream",
+        "/life.agent.v1.Credentials/Unlock",
+    ] {
         for (what, body) in &cases {
             let status = call(&agent, path, body.clone()).await;
             assert!(!status.is_empty() && status != "0", "{path}, {what}: status {status:?}");

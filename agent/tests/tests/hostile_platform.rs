@@ -58,8 +58,9 @@ fn fork(database: &Connection, victim: &Victim) -> Vec<Vec<u8>> {
 }
 
 fn credential_id(database: &Connection, uid: Uid) -> [u8; 16] {
-    let id: Vec<u8> =
-        database.query_row("SELECT id FROM credential WHERE uid = ?1", [uid.as_bytes()], |row| row.get(0)).unwrap();
+    let id: Vec<u8> = database
+        .query_row("SELECT id FROM credential WHERE uid = ?1", [uid.as_bytes()], |row| row.get(0))
+        .unwrap();
     id.try_into().unwrap()
 }
 
@@ -123,7 +124,8 @@ const LIES: &[Lie] = &[
             let forged = forge::account(victim.uid);
             let change = Change::NewRoot { generation: 1, spki_hash: forged.root.public_key().hash() };
             let time = genesis.body().time;
-            entries[1] = forge::sign(EntryBody::after(&genesis, time, change), &forged.signature).to_der().to_vec();
+            entries[1] =
+                forge::sign(EntryBody::after(&genesis, time, change), &forged.signature).to_der().to_vec();
             replace_log(database, victim.uid, &entries);
         },
         reasons: &["ACCOUNT_LOG_INVALID"],
@@ -192,7 +194,10 @@ const LIES: &[Lie] = &[
         name: "no seal",
         to: To::Own,
         tell: |database, victim, _| {
-            assert_eq!(database.execute("DELETE FROM seal WHERE uid = ?1", [victim.uid.as_bytes()]).unwrap(), 1);
+            assert_eq!(
+                database.execute("DELETE FROM seal WHERE uid = ?1", [victim.uid.as_bytes()]).unwrap(),
+                1
+            );
         },
         reasons: &["ROOT_SEAL_MISSING"],
     },
@@ -201,7 +206,8 @@ const LIES: &[Lie] = &[
         to: To::Own,
         tell: |database, victim, _| {
             let read = "SELECT der FROM seal WHERE uid = ?1";
-            let mut der: Vec<u8> = database.query_row(read, [victim.uid.as_bytes()], |row| row.get(0)).unwrap();
+            let mut der: Vec<u8> =
+                database.query_row(read, [victim.uid.as_bytes()], |row| row.get(0)).unwrap();
             let near_the_end = der.len() - 9;
             der[near_the_end] ^= 1;
             let edit = "UPDATE seal SET der = ?1 WHERE uid = ?2";
@@ -332,7 +338,9 @@ async fn stored_messages_that_were_tampered_with_are_refused() {
         assert!(reasons.contains(&reason.as_str()), "{what}: {reason}");
     }
     std::fs::write(file(&sent[0]), &good).unwrap();
-    database.execute("UPDATE message SET size = ?1 WHERE id = ?2", params![good.len() as i64, sent[0]]).unwrap();
+    database
+        .execute("UPDATE message SET size = ?1 WHERE id = ?2", params![good.len() as i64, sent[0]])
+        .unwrap();
     streams::receive(&mut clients, &one.name, &sent[0]).await.unwrap();
 }
 

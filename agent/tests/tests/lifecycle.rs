@@ -250,11 +250,8 @@ async fn the_platform_may_go_and_come_back() {
         ..Default::default()
     };
     let sealed = clients.crypto.encrypt(request.clone()).await.unwrap().into_inner();
-    let open = v1::DecryptRequest {
-        user: patient.name.clone(),
-        envelope: sealed.envelope,
-        ..Default::default()
-    };
+    let open =
+        v1::DecryptRequest { user: patient.name.clone(), envelope: sealed.envelope, ..Default::default() };
     clients.crypto.decrypt(open.clone()).await.unwrap();
     platform.kill_serve();
 
@@ -282,9 +279,8 @@ async fn a_deadline_and_a_vanished_client_end_the_work() {
 
     let (send, receive) = tokio::sync::mpsc::channel(1);
     let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
-    let first = v1::EncryptStreamRequest {
-        message: Some(v1::encrypt_stream_request::Message::Header(header)),
-    };
+    let first =
+        v1::EncryptStreamRequest { message: Some(v1::encrypt_stream_request::Message::Header(header)) };
     send.send(first).await.unwrap();
     let mut request = tonic::Request::new(tokio_stream::wrappers::ReceiverStream::new(receive));
     request.set_timeout(Duration::from_millis(300));
@@ -294,10 +290,7 @@ async fn a_deadline_and_a_vanished_client_end_the_work() {
         Ok::<_, tonic::Status>(())
     });
     let status = ended.await.expect("the deadline is not honoured").unwrap_err();
-    assert!(
-        matches!(status.code(), tonic::Code::DeadlineExceeded | tonic::Code::Cancelled),
-        "{status:?}"
-    );
+    assert!(matches!(status.code(), tonic::Code::DeadlineExceeded | tonic::Code::Cancelled), "{status:?}");
 
     // Fifty clients start a stream and vanish: the agent's descriptors come back to where they were.
     let pid = clients.status().await.broker.unwrap().pid;

@@ -33,8 +33,12 @@ fn decrypt_request(user: &User, envelope: &[u8]) -> v1::DecryptRequest {
 #[tokio::test]
 async fn an_envelope_reaches_its_readers_and_no_one_else() {
     let (_platform, _agent, mut clients, [clinic, patient, doctor]) = three().await;
-    let sealed =
-        clients.crypto.encrypt(encrypt_request(&clinic, &[&patient], b"HbA1c 6.1 %")).await.unwrap().into_inner();
+    let sealed = clients
+        .crypto
+        .encrypt(encrypt_request(&clinic, &[&patient], b"HbA1c 6.1 %"))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(sealed.recipients.len(), 2, "the sender is a recipient too");
     assert_eq!(sealed.signature_digest.len(), 32);
 
@@ -59,7 +63,8 @@ async fn an_envelope_reaches_its_readers_and_no_one_else() {
         trailer: Default::default(),
     };
     let shared = clients.crypto.share(shared).await.unwrap().into_inner();
-    let opened = clients.crypto.decrypt(decrypt_request(&doctor, &shared.envelope)).await.unwrap().into_inner();
+    let opened =
+        clients.crypto.decrypt(decrypt_request(&doctor, &shared.envelope)).await.unwrap().into_inner();
     assert_eq!(&opened.plaintext[..], b"HbA1c 6.1 %");
     assert_eq!(opened.signature.unwrap().state(), SignatureState::Valid);
     let added = opened.recipients.iter().find(|r| r.user == doctor.name).unwrap();
@@ -217,8 +222,7 @@ async fn a_message_goes_through_the_inbox_of_its_recipient() {
     let foreign = streams::receive(&mut clients, &doctor.name, &sent.message_id).await;
     assert_eq!(foreign.map(|_| ()).reason(), "MESSAGE_NOT_FOUND");
 
-    let delete =
-        v1::DeleteMessageRequest { user: patient.name.clone(), message_id: sent.message_id.clone() };
+    let delete = v1::DeleteMessageRequest { user: patient.name.clone(), message_id: sent.message_id.clone() };
     clients.messages.delete(delete.clone()).await.unwrap();
     clients.messages.delete(delete).await.unwrap();
     assert!(clients.messages.list(list(&patient)).await.unwrap().into_inner().messages.is_empty());

@@ -40,7 +40,8 @@ fn everything(dir: &Path) -> Vec<Vec<u8>> {
         if bytes.starts_with(b"SQLite format 3\0") {
             let database = rusqlite::Connection::open(&file).unwrap();
             let mut tables = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").unwrap();
-            let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            let tables: Vec<String> =
+                tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
             for table in tables {
                 let mut rows = database.prepare(&format!("SELECT * FROM \"{table}\"")).unwrap();
                 let columns = rows.column_count();

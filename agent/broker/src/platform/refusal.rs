@@ -18,12 +18,12 @@ struct Problem {
     title: String,
 }
 
-/// rustls' error, where it hides in an I/O error too.
+/// rustls' error, however many I/O errors it is wrapped in: their `source` leaves out what they wrap.
 pub fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref::<rustls::Error>().or_else(|| {
-        let inner = error.downcast_ref::<std::io::Error>()?.get_ref()?;
-        inner.downcast_ref::<rustls::Error>()
-    })
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
 }
 
 pub fn tls_fault(error: &rustls::Error) -> Error {

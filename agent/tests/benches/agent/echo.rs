@@ -63,7 +63,9 @@ pub async fn serve(socket: &Path) {
         .initial_stream_window_size(2 << 20)
         .initial_connection_window_size(4 << 20)
         .add_service(AgentServer::new(Echo))
-        .add_service(CryptoServer::new(Echo).max_decoding_message_size(limit).max_encoding_message_size(limit))
+        .add_service(
+            CryptoServer::new(Echo).max_decoding_message_size(limit).max_encoding_message_size(limit),
+        )
         .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener))
         .await
         .unwrap();

@@ -4,7 +4,12 @@
 //! transport settings (streams, small calls). Writes `target/bench/summary.json`: a list of
 //! `{name, value, unit, ratio, against}`; a ratio is ours / theirs.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a measurement fails by panicking"
+)]
 
 mod echo;
 mod measure;

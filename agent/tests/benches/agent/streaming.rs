@@ -15,10 +15,9 @@ const ROUNDS: usize = 5;
 /// Measures and adds to the table.
 pub async fn run(table: &mut Table, agent: &Agent, user: &User) {
     let bare = echo::Server::start();
-    for (signing, name, against) in [
-        (Signing::None, "unsigned", "plain tonic echo"),
-        (Signing::Sign, "signed", "echo that hashes"),
-    ] {
+    for (signing, name, against) in
+        [(Signing::None, "unsigned", "plain tonic echo"), (Signing::Sign, "signed", "echo that hashes")]
+    {
         let (mut theirs, mut encrypt, mut decrypt) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let header = header(user, signing);
