@@ -11,3 +11,4 @@ pub mod hardening;
 pub mod peer;
 pub mod private_dir;
 pub mod secret;
+pub mod stream;

@@ -206,10 +206,10 @@ impl Server {
                 return self.slowly(id, since, SlowWork::Open { certificate, passphrase });
             }
             (SecretSource::Descriptor { timeout_seconds }, Some(fd), _) => {
-                (Source::descriptor(fd), timeout_seconds)
+                (Source::descriptor(fd)?, timeout_seconds)
             }
             (SecretSource::Prompt(prompt), Some(input), Some(output)) => {
-                (Source::prompt(input, output, &prompt), prompt.timeout_seconds)
+                (Source::prompt(input, output, &prompt)?, prompt.timeout_seconds)
             }
             _ => return Err(VaultError::Malformed),
         };

@@ -5,6 +5,8 @@ mod support;
 
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use life_sys::descriptors::send_with_fds;
 use life_vault_protocol::*;
@@ -102,8 +104,52 @@ fn descriptors_in_the_middle_of_a_frame_end_the_vault() {
     let (head, tail) = frame.expose().split_at(20);
     vault.socket.write_all(head).unwrap();
     // The vault has to have read the head, or the two come as one.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    std::thread::sleep(Duration::from_millis(300));
     let (read, _write) = pipe();
     send_with_fds(&vault.socket, tail, &[read.as_fd()]).unwrap();
     assert_eq!(vault.ended().code(), Some(76));
+}
+
+#[test]
+fn a_descriptor_that_would_block_holds_nobody_up() {
+    let ca = Authority::new();
+    let alice = Account::new(&ca, uid(ALICE), Keys::P256);
+    let file = alice.file(&ca, PASSPHRASE);
+    let mut vault = Vault::start();
+    // Two wait at one pipe: both are told that there is a byte, and only one gets it.
+    let (shared, mut write) = pipe();
+    let blocked = [(); 2].map(|()| vault.send_with(&from_descriptor(b"x"), &[shared.as_fd()]));
+    assert!(matches!(vault.call(&Request::Status), Response::Status { .. }));
+    std::thread::sleep(Duration::from_millis(200));
+    write.write_all(b"x").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    let (good, mut passphrase) = pipe();
+    let id = vault.send_with(&from_descriptor(&file), &[good.as_fd()]);
+    drop(good);
+    passphrase.write_all(PASSPHRASE.as_bytes()).unwrap();
+    drop(passphrase);
+    assert!(matches!(vault.wait(id), Response::Opened { .. }));
+    assert!(matches!(vault.call(&Request::LockAll), Response::Done));
+    for id in blocked {
+        assert_eq!(error_of(vault.wait(id)), VaultError::SecretWithdrawn);
+    }
+}
+
+#[test]
+fn only_pipes_and_sockets_are_read() {
+    let mut vault = Vault::start();
+    let file = tempfile::tempfile().unwrap();
+    let endless = std::fs::File::open("/dev/zero").unwrap();
+    for fd in [file.as_fd(), endless.as_fd()] {
+        for (request, fds) in [(from_descriptor(b"x"), vec![fd]), (from_prompt(b"x"), vec![fd, fd])] {
+            let id = vault.send_with(&request, &fds);
+            assert_eq!(error_of(vault.wait(id)), VaultError::SecretUnusable);
+        }
+    }
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    let id = vault.send_with(&from_descriptor(b"x"), &[reader.as_fd()]);
+    drop(reader);
+    writer.write_all(b"through a socket").unwrap();
+    drop(writer);
+    assert_eq!(error_of(vault.wait(id)), VaultError::Damaged);
 }

@@ -3,9 +3,10 @@
 //! The broker started pinentry and passed its standard input and output. Whatever comes from there is hostile: lines
 //! and their number are bounded, and nothing but the secret is taken over.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use life_sys::secret::SecretBytes;
+use life_sys::stream::Stream;
 use life_vault_protocol::request::MAX_SECRET;
 use life_vault_protocol::{Prompt, VaultError};
 use rustix::io::Errno;
@@ -24,13 +25,13 @@ const CANCELLED: [u32; 3] = [99, 114, 198];
 
 /// A conversation with its descriptors.
 pub(crate) struct Asking {
-    input: OwnedFd,
-    output: OwnedFd,
+    input: Stream,
+    output: Stream,
     talk: Conversation,
 }
 
 impl Asking {
-    pub(super) fn new(input: OwnedFd, output: OwnedFd, prompt: &Prompt) -> Self {
+    pub(super) fn new(input: Stream, output: Stream, prompt: &Prompt) -> Self {
         Self { input, output, talk: Conversation::new(prompt) }
     }
 
@@ -44,7 +45,7 @@ impl Asking {
 
     pub(super) fn step(&mut self) -> Option<Result<SecretBytes, VaultError>> {
         if !self.talk.outgoing().is_empty() {
-            return match rustix::io::write(&self.input, self.talk.outgoing()) {
+            return match self.input.write(self.talk.outgoing()) {
                 Ok(count) => {
                     self.talk.sent(count);
                     None
@@ -54,7 +55,7 @@ impl Asking {
             };
         }
         let mut buffer = Zeroizing::new([0; 1024]);
-        match rustix::io::read(&self.output, &mut *buffer) {
+        match self.output.read(&mut *buffer) {
             Ok(0) => Some(Err(VaultError::PromptFailed)),
             Ok(count) => self.talk.feed(buffer.get(..count).unwrap_or_default()).transpose(),
             Err(Errno::INTR | Errno::AGAIN) => None,

@@ -1,8 +1,9 @@
 //! A secret that somebody writes into a descriptor.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use life_sys::secret::SecretBytes;
+use life_sys::stream::Stream;
 use life_vault_protocol::VaultError;
 use life_vault_protocol::request::MAX_SECRET;
 use rustix::io::Errno;
@@ -12,7 +13,7 @@ use super::Interest;
 
 /// A secret of which a part may have come.
 pub(crate) struct Reading {
-    fd: OwnedFd,
+    stream: Stream,
     /// One byte more than a secret and its newline, to notice a longer one. On the heap, so that moving this value
     /// leaves no copy behind.
     buffer: Zeroizing<Vec<u8>>,
@@ -20,17 +21,17 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(super) fn new(fd: OwnedFd) -> Self {
-        Self { fd, buffer: Zeroizing::new(vec![0; MAX_SECRET + 2]), have: 0 }
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, buffer: Zeroizing::new(vec![0; MAX_SECRET + 2]), have: 0 }
     }
 
     pub(super) fn interest(&self) -> (BorrowedFd<'_>, Interest) {
-        (self.fd.as_fd(), Interest::Readable)
+        (self.stream.as_fd(), Interest::Readable)
     }
 
     pub(super) fn step(&mut self) -> Option<Result<SecretBytes, VaultError>> {
         let free = self.buffer.get_mut(self.have..).unwrap_or_default();
-        match rustix::io::read(&self.fd, free) {
+        match self.stream.read(free) {
             Ok(0) => Some(self.finish()),
             Ok(count) => {
                 self.have += count;
@@ -63,7 +64,7 @@ mod tests {
         let (mut writer, reader) = UnixStream::pair().unwrap();
         writer.write_all(bytes).unwrap();
         drop(writer);
-        let mut reading = Reading::new(reader.into());
+        let mut reading = Reading::new(Stream::new(reader.into()).unwrap());
         loop {
             if let Some(result) = reading.step() {
                 return result;

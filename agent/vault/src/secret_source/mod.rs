@@ -6,6 +6,7 @@ pub(crate) mod descriptor;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use life_sys::secret::SecretBytes;
+use life_sys::stream::Stream;
 use life_vault_protocol::{Prompt, VaultError};
 
 /// What a source waits for.
@@ -21,12 +22,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    pub(crate) fn descriptor(fd: OwnedFd) -> Self {
-        Self::Descriptor(descriptor::Reading::new(fd))
+    /// A descriptor that somebody handed over; only pipes and sockets are taken.
+    pub(crate) fn descriptor(fd: OwnedFd) -> Result<Self, VaultError> {
+        Ok(Self::Descriptor(descriptor::Reading::new(stream(fd)?)))
     }
 
-    pub(crate) fn prompt(input: OwnedFd, output: OwnedFd, prompt: &Prompt) -> Self {
-        Self::Prompt(assuan::Asking::new(input, output, prompt))
+    /// The standard input and output of a pinentry.
+    pub(crate) fn prompt(input: OwnedFd, output: OwnedFd, prompt: &Prompt) -> Result<Self, VaultError> {
+        Ok(Self::Prompt(assuan::Asking::new(stream(input)?, stream(output)?, prompt)))
     }
 
     pub(crate) fn interest(&self) -> (BorrowedFd<'_>, Interest) {
@@ -43,4 +46,8 @@ impl Source {
             Self::Prompt(asking) => asking.step(),
         }
     }
+}
+
+fn stream(fd: OwnedFd) -> Result<Stream, VaultError> {
+    Stream::new(fd).map_err(|_| VaultError::SecretUnusable)
 }

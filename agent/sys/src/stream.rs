@@ -1,0 +1,144 @@
+//! Reading and writing what somebody else handed over, without ever waiting.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, FsWord, OFlags, fcntl_getfl, fcntl_setfl, fstat, fstatfs};
+use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+/// The current position, for calls that take one; pipes have no other.
+const HERE: u64 = u64::MAX;
+
+/// The file system of pipes without a name (`PIPEFS_MAGIC` of linux/magic.h).
+const PIPEFS: FsWord = 0x5049_5045;
+
+/// A pipe or a socket of somebody else's. No call on it waits, whatever its other holders do with it.
+///
+/// Being ready, as poll(2) says, is not enough: another holder may empty a pipe before it is read. And `O_NONBLOCK`
+/// belongs to the open file description, which all holders share and each may change. So each call says for itself
+/// that it must not wait. Only where the kernel does not know that for pipes (before Linux 6.4) the flag is set, on
+/// the sender's description too; a sender who clears it in that instant could then make a call wait.
+pub struct Stream {
+    fd: OwnedFd,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Pipe,
+    Socket,
+}
+
+impl Stream {
+    /// Takes a descriptor over.
+    ///
+    /// # Errors
+    /// [`Errno::INVAL`] for anything but a socket and a pipe without a name: files, devices and named pipes can make
+    /// a reader wait in ways that nothing prevents; else what the system says.
+    pub fn new(fd: OwnedFd) -> Result<Self, Errno> {
+        let kind = match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+            FileType::Fifo if fstatfs(&fd)?.f_type == PIPEFS => Kind::Pipe,
+            FileType::Socket => Kind::Socket,
+            _ => return Err(Errno::INVAL),
+        };
+        Ok(Self { fd, kind })
+    }
+
+    /// Reads what is there; zero bytes mean the end.
+    ///
+    /// # Errors
+    /// [`Errno::AGAIN`] when nothing is there; else what the system says.
+    pub fn read(&self, bytes: &mut [u8]) -> Result<usize, Errno> {
+        match self.kind {
+            Kind::Socket => recv(&self.fd, bytes, RecvFlags::DONTWAIT).map(|(count, _)| count),
+            Kind::Pipe => {
+                match preadv2(&self.fd, &mut [IoSliceMut::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
+                    Err(Errno::OPNOTSUPP) => {
+                        self.set_flag()?;
+                        rustix::io::read(&self.fd, bytes)
+                    }
+                    read => read,
+                }
+            }
+        }
+    }
+
+    /// Writes as much as there is room for. Never raises `SIGPIPE` for a socket; for a pipe the process ignores it.
+    ///
+    /// # Errors
+    /// [`Errno::AGAIN`] when there is no room; else what the system says.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match self.kind {
+            Kind::Socket => send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
+            Kind::Pipe => match pwritev2(&self.fd, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
+                Err(Errno::OPNOTSUPP) => {
+                    self.set_flag()?;
+                    rustix::io::write(&self.fd, bytes)
+                }
+                written => written,
+            },
+        }
+    }
+
+    fn set_flag(&self) -> Result<(), Errno> {
+        fcntl_setfl(&self.fd, fcntl_getfl(&self.fd)? | OFlags::NONBLOCK)
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// Both ends: written to the second, read from the first.
+    fn pairs() -> [(Stream, Stream); 2] {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let (left, right) = UnixStream::pair().unwrap();
+        [(read, write), (left.into(), right.into())]
+            .map(|(read, write)| (Stream::new(read).unwrap(), Stream::new(write).unwrap()))
+    }
+
+    #[test]
+    fn nothing_waits() {
+        for (read, write) in pairs() {
+            let mut buffer = [0; 16];
+            assert_eq!(read.read(&mut buffer), Err(Errno::AGAIN));
+            assert_eq!(write.write(b"hello"), Ok(5));
+            assert_eq!(read.read(&mut buffer), Ok(5));
+            assert_eq!(&buffer[..5], b"hello");
+            let full = loop {
+                if let Err(errno) = write.write(&[0; 65536]) {
+                    break errno;
+                }
+            };
+            assert_eq!(full, Errno::AGAIN);
+            drop(write);
+            while read.read(&mut [0; 65536]).unwrap() > 0 {}
+        }
+        for (read, write) in pairs() {
+            drop(read);
+            assert_eq!(write.write(b"x"), Err(Errno::PIPE));
+        }
+    }
+
+    #[test]
+    fn files_and_devices_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let named = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &named, FileType::Fifo, 0o600.into(), 0).unwrap();
+        let named = rustix::fs::open(&named, OFlags::RDWR | OFlags::CLOEXEC, 0.into()).unwrap();
+        assert_eq!(Stream::new(named).err(), Some(Errno::INVAL));
+        for path in ["/dev/zero", "/dev/null", "/proc/self/stat", "/"] {
+            assert_eq!(Stream::new(File::open(path).unwrap().into()).err(), Some(Errno::INVAL), "{path}");
+        }
+    }
+}
