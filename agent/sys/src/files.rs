@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -24,7 +24,8 @@ pub enum Existing {
 /// `mode` are the permission bits, which the umask narrows.
 ///
 /// # Errors
-/// What the system says; the old file is then untouched and nothing is left behind.
+/// What the system says; nothing is left behind, and the old file is untouched, with one exception:
+/// [`UnlinkedTemp::persist`] says when.
 pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut temp = UnlinkedTemp::beside(path, mode)?;
     temp.file().write_all(bytes)?;
@@ -75,14 +76,26 @@ impl UnlinkedTemp {
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] with [`Existing::Keep`] when the name is taken; else what the system says.
-    /// Nothing is left behind.
-    pub fn persist(mut self, existing: Existing) -> io::Result<()> {
+    /// Nothing is left behind, with one exception: when the very last step fails, flushing the folder, the new file
+    /// has its name and is whole, but a power cut may undo that.
+    pub fn persist(self, existing: Existing) -> io::Result<()> {
+        self.persist_with(existing, rustix::fs::fsync)
+    }
+
+    fn persist_with(
+        mut self,
+        existing: Existing,
+        flush: impl FnOnce(OwnedFd) -> Result<(), Errno>,
+    ) -> io::Result<()> {
         self.file.sync_all()?;
+        // Opened before anything is changed: a folder that can be written need not be readable.
+        let folder = open(
+            folder_of(&self.target),
+            OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         if existing == Existing::Keep {
             self.link(&self.target)?;
-            if let Some(name) = self.name.take() {
-                unlinkat(CWD, &name, AtFlags::empty())?;
-            }
         } else {
             let name = match &self.name {
                 Some(name) => name.clone(),
@@ -93,13 +106,16 @@ impl UnlinkedTemp {
             renameat(CWD, &name, CWD, &self.target)?;
             self.name = None;
         }
-        let folder = open(
-            folder_of(&self.target),
-            OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        rustix::fs::fsync(folder)?;
-        Ok(())
+        // Gone before the folder is flushed.
+        self.remove_name();
+        Ok(flush(folder)?)
+    }
+
+    fn remove_name(&mut self) {
+        if let Some(name) = self.name.take() {
+            // A second name of a finished file is no reason to call it unfinished, and on drop nobody is left to tell.
+            let _ = unlinkat(CWD, &name, AtFlags::empty());
+        }
     }
 
     /// Links the open file under a name that must be free.
@@ -117,10 +133,7 @@ impl UnlinkedTemp {
 
 impl Drop for UnlinkedTemp {
     fn drop(&mut self) {
-        if let Some(name) = &self.name {
-            // Nobody is left to tell when it fails.
-            let _ = unlinkat(CWD, name, AtFlags::empty());
-        }
+        self.remove_name();
     }
 }
 
@@ -205,6 +218,20 @@ mod tests {
         let fresh = dir.path().join("fresh");
         UnlinkedTemp::named(&fresh, 0o600).unwrap().persist(Existing::Keep).unwrap();
         assert_eq!(names(dir.path()).len(), 2);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_flushed_is_an_error_and_the_file_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        for (existing, text) in [(Existing::Keep, "one"), (Existing::Replace, "two")] {
+            let mut temp = UnlinkedTemp::named(&path, 0o600).unwrap();
+            temp.file().write_all(text.as_bytes()).unwrap();
+            let failed = temp.persist_with(existing, |_| Err(Errno::IO)).unwrap_err();
+            assert_eq!(failed.raw_os_error(), Some(Errno::IO.raw_os_error()));
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(names(dir.path()), ["out"]);
+        }
     }
 
     #[test]
