@@ -66,7 +66,7 @@ async fn open_account(
     let Opened { session, uid, authentication, signature, encryption, issuers } = opened;
     let session = Arc::new(session);
     let crl = binding.crl(agent.config().directory.refresh_seconds.duration()).await?;
-    let judge = |der: &[u8], slot| own_certificate(&binding, &crl, der, &issuers, uid, slot, now);
+    let judge = |der: &[u8], slot| own_certificate(&binding, crl.der(), der, &issuers, uid, slot, now);
     let authentication = judge(&authentication, KeySlot::Authentication)?;
     let signature = judge(&signature, KeySlot::Signature)?;
     let encryption = judge(&encryption, KeySlot::Encryption)?;
@@ -77,7 +77,7 @@ async fn open_account(
     let (me, seals) = tokio::try_join!(client.me(), client.seals())?;
     let account = account_log::verify_for(uid, &me.log, now)?;
     let seals = own_seals(&account, &authentication, seals)?;
-    let root = open_root(&session, &account, me, seals, &binding, &crl, now).await?;
+    let root = open_root(&session, &account, me, seals, &binding, crl.der(), now).await?;
 
     let directory = Directory::open(agent, uid, session.clone(), client.clone(), binding.clone()).await?;
     directory.check_own(&root.log).await?;

@@ -16,7 +16,7 @@ use crate::kind::KeySlot;
 use crate::profile::{self, ProfileError};
 use crate::time::Timestamp;
 
-pub use lists::{MAX_CRL_SIZE, MAX_CRLS};
+pub use lists::{MAX_CRL_SIZE, MAX_CRLS, RevocationList};
 
 /// The most certificates between a leaf and its root that are looked at.
 pub const MAX_INTERMEDIATES: usize = 8;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::authority::{Authority, day, name};
-use life_pki::chain::{ChainError, MAX_CRL_SIZE, MAX_CRLS, Purpose, Revocation, verify};
+use life_pki::chain::{ChainError, MAX_CRL_SIZE, MAX_CRLS, Purpose, Revocation, RevocationList, verify};
 use life_pki::profile::ProfileError;
 use life_pki::{Certificate, KeySlot, PrivateKey, PublicKey, Timestamp, TrustBundle, Uid};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
@@ -344,4 +344,37 @@ fn a_trust_bundle_holds_two_separate_roots() {
 
 fn aws_lc_sha256(bytes: &[u8]) -> [u8; 32] {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().try_into().unwrap()
+}
+
+#[test]
+fn a_list_to_keep_is_verified_up_to_the_root() {
+    let authority = Authority::new();
+    let now = day(2026, 6, 20);
+    let read =
+        |der: &[u8], authorities: &[Vec<u8>]| RevocationList::verify(der, authorities, &authority.root, now);
+    let list = |this_update, number| {
+        authority.crl_edited(&[], |params| {
+            params.this_update = rcgen::date_time_ymd(2026, 6, this_update);
+            params.crl_number = rcgen::SerialNumber::from(number);
+        })
+    };
+    let issuing = [authority.issuing.clone()];
+    let kept = read(&list(10, 5u64), &issuing).unwrap();
+    assert!(kept.is_current(now) && !kept.is_current(kept.next_update()));
+    for (this_update, number, older) in [(9, 9, true), (10, 4, true), (10, 5, false), (11, 1, false)] {
+        let other = read(&list(this_update, number), &issuing).unwrap();
+        assert_eq!(other.is_older_than(&kept), older, "{this_update} {number}");
+    }
+
+    let mut flipped = list(10, 5);
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    let forger = Authority::new();
+    assert_eq!(read(&flipped, &issuing).unwrap_err(), ChainError::Untrusted);
+    assert_eq!(read(&forger.crl(&[]), &issuing).unwrap_err(), ChainError::Untrusted);
+    // The forger's own authority is of another root, though the names are the same.
+    assert_eq!(read(&forger.crl(&[]), &[forger.issuing.clone()]).unwrap_err(), ChainError::Untrusted);
+    assert_eq!(read(&list(10, 5), &[]).unwrap_err(), ChainError::Untrusted);
+    assert_eq!(read(&list(22, 5), &issuing).unwrap_err(), ChainError::CrlStale);
+    assert_eq!(read(b"junk", &issuing).unwrap_err(), ChainError::Malformed);
 }

@@ -384,3 +384,47 @@ async fn a_revoked_credential_does_not_unlock_and_its_old_signatures_need_a_rece
     let verdict = clients.crypto.verify(verify).await.unwrap().into_inner().signature.unwrap();
     assert_eq!(verdict.state(), v1::SignatureState::SignerTimeUnproven, "{}", verdict.explanation);
 }
+
+#[tokio::test]
+async fn junk_and_old_revocation_lists_do_not_take_the_place_of_good_ones() {
+    let platform = Platform::start();
+    let config = "[directory]\nrefresh_seconds = 0\n";
+    let agent = Agent::start_with(&platform, config);
+    let mut clients = agent.clients().await;
+    let signer = victim(&mut clients).await;
+    let reader = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let sign = v1::SignRequest { user: signer.user.name.clone(), content: b"x".to_vec().into(), form: 0 };
+    let signed = clients.crypto.sign(sign).await.unwrap().into_inner().signed_data;
+    let verify = v1::VerifyRequest { user: reader.name.clone(), signed_data: signed, ..Default::default() };
+    let database = Connection::open(platform.database()).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let list = || -> Vec<u8> { database.query_row("SELECT der FROM crl", [], |row| row.get(0)).unwrap() };
+    let show = |der: &[u8]| assert_eq!(database.execute("UPDATE crl SET der = ?1", [der]).unwrap(), 1);
+    let good = list();
+    let mut flipped = good.clone();
+    let last = flipped.len() - 1;
+    flipped[last] ^= 1;
+    for bad in [b"junk".as_slice(), &[], &flipped] {
+        show(bad);
+        // Who has the good list goes on with it; who has none is told.
+        let verdict = clients.crypto.verify(verify.clone()).await.unwrap().into_inner().signature.unwrap();
+        assert_eq!(verdict.state(), v1::SignatureState::Valid, "{}", verdict.explanation);
+        let stranger = Agent::start_with(&platform, config);
+        let mut strangers = stranger.clients().await;
+        let reason = users::unlock(&mut strangers, reader.unlock_request()).await.reason();
+        assert_eq!(reason, "PLATFORM_UNTRUSTED");
+    }
+    show(&good);
+
+    // The list that does not know of a revocation yet is still current, and still no longer believed.
+    let credential = life_pki::account_log::CredentialId(credential_id(&database, signer.uid));
+    platform.run(&["revoke", signer.user.uid(), &credential.to_string()]);
+    for old in [false, true] {
+        if old {
+            assert_ne!(list(), good);
+            show(&good);
+        }
+        let verdict = clients.crypto.verify(verify.clone()).await.unwrap().into_inner().signature.unwrap();
+        assert_eq!(verdict.state(), v1::SignatureState::SignerTimeUnproven, "{old}: {}", verdict.explanation);
+    }
+}

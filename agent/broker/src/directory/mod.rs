@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use life_pki::account_log::{self, AccountState, Pin, PinError};
-use life_pki::chain::{self, ChainError, Purpose, Revocation};
+use life_pki::chain::{self, ChainError, Purpose, Revocation, RevocationList};
 use life_pki::{Certificate, KeySlot, Timestamp, Uid};
 use life_proto::v1::TrustState;
 
@@ -85,7 +85,7 @@ impl Directory {
     ///
     /// # Errors
     /// PLATFORM_UNAVAILABLE when there is none yet.
-    pub async fn crl(&self) -> Result<Arc<Vec<u8>>> {
+    pub async fn crl(&self) -> Result<Arc<RevocationList>> {
         self.binding.crl(self.refresh()).await
     }
 
@@ -156,7 +156,7 @@ impl Directory {
                 (account, pin, Some((peer.first_seen, peer.confirmed, unchanged)))
             }
         };
-        let certificate = self.judge_root(&account, &found, &crl, now)?;
+        let certificate = self.judge_root(&account, &found, crl.der(), now)?;
         let (first_seen, confirmed, unchanged) = before.unwrap_or((now, false, false));
         let trust = match (before, confirmed) {
             (None, _) => TrustState::FirstUse,

@@ -186,7 +186,7 @@ async fn judge_signer(
     let now = clock::now()?;
     let at = receipt_time.unwrap_or(now);
     let crl = identity.directory.crl().await?;
-    let revocation = Revocation::Crls { crls: &[&crl], now };
+    let revocation = Revocation::Crls { crls: &[crl.der()], now };
     let path = without_root(path, &identity.binding);
     let root = &identity.binding.bundle.user_root;
     let slot = chain::Purpose::Slot(KeySlot::Signature);

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use life_pki::TrustBundle;
+use life_pki::chain::{ChainError, RevocationList};
 use serde::{Deserialize, Serialize};
 
 use super::http::{Client, Told};
 use super::origin::{Origin, parse_fingerprint};
 use super::tls;
+use crate::clock;
 use crate::config;
 use crate::error::{Error, Fault, Result};
 use crate::events::Events;
@@ -29,38 +31,100 @@ pub struct Binding {
     pub bundle: TrustBundle,
     /// Connections at the anonymous level.
     pub anonymous: Client,
-    /// The revocation list fetched last, and when.
-    crl: Mutex<Option<(Arc<Vec<u8>>, Instant)>>,
+    /// What is kept of the revocation list.
+    lists: Mutex<Lists>,
+}
+
+/// The newest revocation list that verified.
+#[derive(Clone)]
+struct Crl {
+    list: Arc<RevocationList>,
+    /// When the platform was last asked for a newer one.
+    since: Instant,
+}
+
+#[derive(Default)]
+struct Lists {
+    crl: Option<Crl>,
+    /// The certificates, below the root, of those who sign lists: as the platform names them, so each list is verified
+    /// up to the root with them.
+    authorities: Vec<Vec<u8>>,
 }
 
 impl Binding {
-    /// The revocation list, not older than `refresh` if the platform answers; whether it is current is for
-    /// [`life_pki::chain`] to judge.
+    fn lists(&self) -> MutexGuard<'_, Lists> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest revocation list seen, not older than `refresh` if the platform answers; whether it is current is for
+    /// [`life_pki::chain`] to judge. Only one that verifies up to the user root takes the place of another, and never
+    /// of a newer one.
     ///
     /// # Errors
-    /// PLATFORM_UNAVAILABLE when there is none yet and the platform does not answer.
-    pub async fn crl(&self, refresh: Duration) -> Result<Arc<Vec<u8>>> {
-        let kept = self.crl.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((crl, since)) = &kept
+    /// PLATFORM_UNAVAILABLE when there is none yet and the platform does not answer; PLATFORM_UNTRUSTED when what it
+    /// shows does not verify and no current list is kept.
+    pub async fn crl(&self, refresh: Duration) -> Result<Arc<RevocationList>> {
+        let kept = self.lists().crl.clone();
+        if let Some(Crl { list, since }) = &kept
             && since.elapsed() < refresh
         {
-            return Ok(crl.clone());
+            return Ok(list.clone());
         }
-        match (self.anonymous.crl().await, kept) {
-            (Ok(crl), _) => {
-                let crl = Arc::new(crl);
-                let fresh = Some((crl.clone(), Instant::now()));
-                *self.crl.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-                Ok(crl)
+        let error = match self.fetch_crl().await {
+            Ok(list) => return Ok(self.keep(list)),
+            Err(error) => error,
+        };
+        let Some(Crl { list, since }) = kept else { return Err(error) };
+        if error.fault() != Fault::PlatformUnavailable {
+            tracing::warn!(%error, "a revocation list is not acceptable");
+            if !list.is_current(clock::now()?) {
+                return Err(error);
             }
-            (Err(error), Some((crl, since))) if error.fault() == Fault::PlatformUnavailable => {
-                // Asked again after a while: each attempt may take as long as the time limit.
-                let again = (since + PAUSE).max(Instant::now().checked_sub(refresh).unwrap_or(since) + PAUSE);
-                *self.crl.lock().unwrap_or_else(PoisonError::into_inner) = Some((crl.clone(), again));
-                Ok(crl)
-            }
-            (Err(error), _) => Err(error),
         }
+        // Asked again after a while: each attempt may take as long as the time limit.
+        let again = (since + PAUSE).max(Instant::now().checked_sub(refresh).unwrap_or(since) + PAUSE);
+        let mut lists = self.lists();
+        match &mut lists.crl {
+            // Somebody else had more luck meanwhile.
+            Some(crl) if !Arc::ptr_eq(&crl.list, &list) => Ok(crl.list.clone()),
+            crl => {
+                *crl = Some(Crl { list: list.clone(), since: again });
+                Ok(list)
+            }
+        }
+    }
+
+    async fn fetch_crl(&self) -> Result<RevocationList> {
+        let der = self.anonymous.crl().await?;
+        let now = clock::now()?;
+        let root = &self.bundle.user_root;
+        let authorities = self.lists().authorities.clone();
+        let mut verified = RevocationList::verify(&der, &authorities, root, now);
+        if verified.as_ref().is_err_and(|error| *error == ChainError::Untrusted) {
+            // Another authority may sign by now.
+            let authorities = self.anonymous.issuers().await?;
+            verified = RevocationList::verify(&der, &authorities, root, now);
+            if verified.is_ok() {
+                self.lists().authorities = authorities;
+            }
+        }
+        verified.map_err(|error| {
+            Fault::PlatformUntrusted.because(format!("its revocation list is not acceptable: {error}"))
+        })
+    }
+
+    /// Keeps the newer of two lists.
+    fn keep(&self, list: RevocationList) -> Arc<RevocationList> {
+        let mut lists = self.lists();
+        let list = match &lists.crl {
+            Some(kept) if list.is_older_than(&kept.list) => {
+                tracing::warn!("the platform shows an older revocation list than before");
+                kept.list.clone()
+            }
+            _ => Arc::new(list),
+        };
+        lists.crl = Some(Crl { list: list.clone(), since: Instant::now() });
+        list
     }
 }
 
@@ -204,9 +268,10 @@ impl Platform {
     /// Binds the agent to this platform, or finds that it is bound to it already.
     ///
     /// # Errors
-    /// PLATFORM_MISMATCH when it is bound to another; as [`Platform::bound`].
+    /// PLATFORM_MISMATCH when it is bound to another or the configuration names another; as [`Platform::bound`].
     pub async fn bind(self: &Arc<Self>, origin: Origin, fingerprint: [u8; 32]) -> Result<Arc<Binding>> {
         let _one = self.contact.lock().await;
+        self.state().config.check_names(&origin, &fingerprint)?;
         if let Some(binding) = self.current() {
             let same = fingerprint_of(&binding.bundle)? == fingerprint;
             return if same { Ok(binding) } else { Err(Fault::PlatformMismatch.into()) };
@@ -232,7 +297,7 @@ impl Platform {
         }
         let limit = self.state().config.timeout_seconds.duration();
         let anonymous = Client::new(origin.clone(), tls::anonymous(&bundle.server_root)?, limit, self.told());
-        let binding = Arc::new(Binding { origin, bundle, anonymous, crl: Mutex::default() });
+        let binding = Arc::new(Binding { origin, bundle, anonymous, lists: Mutex::default() });
         self.state().binding = Some(binding.clone());
         Ok(binding)
     }
@@ -261,7 +326,45 @@ impl Platform {
     }
 }
 
+impl config::Platform {
+    /// Checks that a platform is the one configured, if one is.
+    fn check_names(&self, origin: &Origin, fingerprint: &[u8; 32]) -> Result<()> {
+        let other = |what| Err(Fault::PlatformMismatch.because(what));
+        if self.ca_fingerprint.as_deref().is_some_and(|text| parse_fingerprint(text) != Some(*fingerprint)) {
+            return other("the configuration names one with another fingerprint");
+        }
+        if self.origin.as_deref().is_some_and(|text| Origin::parse(text).as_ref() != Some(origin)) {
+            return other("the configuration names one at another origin");
+        }
+        Ok(())
+    }
+}
+
 /// The fingerprint of a bundle that was read before.
 pub fn fingerprint_of(bundle: &TrustBundle) -> Result<[u8; 32]> {
     bundle.fingerprint().map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_configured_platform_will_do() {
+        let origin = |text| Origin::parse(text).unwrap();
+        let free = config::Platform::default();
+        let bound = config::Platform {
+            origin: Some("https://life.example:8443".to_owned()),
+            ca_fingerprint: Some("ab".repeat(32)),
+            ..config::Platform::default()
+        };
+        free.check_names(&origin("https://elsewhere.example"), &[1; 32]).unwrap();
+        bound.check_names(&origin("https://life.example:8443"), &[0xab; 32]).unwrap();
+        for (at, fingerprint) in
+            [("https://life.example:8443", [1; 32]), ("https://elsewhere.example", [0xab; 32])]
+        {
+            let error = bound.check_names(&origin(at), &fingerprint).unwrap_err();
+            assert_eq!(error.fault(), Fault::PlatformMismatch);
+        }
+    }
 }

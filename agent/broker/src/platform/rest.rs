@@ -63,6 +63,11 @@ struct WireAccount {
 }
 
 #[derive(Deserialize)]
+struct WireIssuers {
+    issuers: Vec<Base64>,
+}
+
+#[derive(Deserialize)]
 struct WireSeals {
     seals: Vec<WireSeal>,
 }
@@ -87,6 +92,12 @@ impl Client {
     /// The current revocation list. Anonymous.
     pub async fn crl(&self) -> Result<Vec<u8>> {
         self.get_bytes("/v1/crl").await.map(Vec::from)
+    }
+
+    /// The certificates above every user's, unverified. Anonymous.
+    pub async fn issuers(&self) -> Result<Vec<Vec<u8>>> {
+        let answer: WireIssuers = self.get("/v1/issuers").await?;
+        Ok(plain(answer.issuers))
     }
 
     /// One's own account.
