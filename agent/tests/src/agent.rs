@@ -24,6 +24,7 @@ pub struct Agent {
     dir: TempDir,
     broker: Option<Process>,
     clock: Option<String>,
+    mount: Option<String>,
 }
 
 impl Agent {
@@ -53,7 +54,7 @@ impl Agent {
         )
         .unwrap();
         std::fs::write(dir.path().join("agent.toml"), config).unwrap();
-        Self { dir, broker: None, clock: None }
+        Self { dir, broker: None, clock: None, mount: None }
     }
 
     /// The command that starts the broker, with everything in the agent's own folder.
@@ -61,7 +62,15 @@ impl Agent {
     pub fn command(&self) -> Command {
         let broker = binaries::path("life-agentd");
         let mut command = match &self.clock {
-            None => Command::new(broker),
+            None => match &self.mount {
+                None => Command::new(broker),
+                Some(options) => {
+                    let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
+                    let mut command = Command::new("unshare");
+                    command.args(["-m", "sh", "-c", script, "sh", options]).arg(self.state()).arg(broker);
+                    command
+                }
+            },
             // The library itself: faketime(1) would be another process between us and the broker.
             Some(shift) => {
                 let library = std::fs::read_dir("/usr/lib").unwrap().find_map(|folder| {
@@ -91,15 +100,35 @@ impl Agent {
         self.clock = Some(shift.to_owned());
     }
 
-    /// Starts the broker and waits until it answers.
-    pub fn run(&mut self) {
+    /// Gives the processes started from now on a tmpfs with these options as state folder.
+    pub fn mount_state(&mut self, options: &str) {
+        std::fs::create_dir_all(self.state()).unwrap();
+        self.mount = Some(options.to_owned());
+    }
+
+    /// Starts the broker; the exit code when it ends before it answers.
+    ///
+    /// # Errors
+    /// The exit code.
+    pub fn try_run(&mut self) -> Result<(), i32> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let child = self.command().stderr(log).spawn().unwrap();
-        self.broker = Some(Process::new(child));
+        let mut broker = Process::new(self.command().stderr(log).spawn().unwrap());
         let end = Instant::now() + Duration::from_secs(20);
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {
-            assert!(Instant::now() < end, "the agent does not answer: {}", self.log());
+            if let Some(status) = broker.child().try_wait().unwrap() {
+                return Err(status.code().unwrap_or(-1));
+            }
+            assert!(Instant::now() < end, "the agent neither answers nor ends: {}", self.log());
             std::thread::sleep(Duration::from_millis(5));
+        }
+        self.broker = Some(broker);
+        Ok(())
+    }
+
+    /// Starts the broker and waits until it answers.
+    pub fn run(&mut self) {
+        if let Err(code) = self.try_run() {
+            panic!("the agent ended with {code}: {}", self.log());
         }
     }
 

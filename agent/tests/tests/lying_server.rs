@@ -67,7 +67,10 @@ async fn say(stream: &mut Stream, text: &str) -> Option<()> {
 async fn answer(stream: &mut Stream, how: Answer) -> Option<()> {
     request(stream).await?;
     let json = |status: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
     };
     match how {
         Answer::BadJson => say(stream, &json("200 OK", "{\"uid\":")).await,
@@ -77,7 +80,11 @@ async fn answer(stream: &mut Stream, how: Answer) -> Option<()> {
             None
         }
         Answer::EndlessBody => {
-            say(stream, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+            say(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+            )
+            .await?;
             let chunk = format!("10000\r\n{}\r\n", "[".repeat(0x10000));
             loop {
                 say(stream, &chunk).await?;
@@ -98,10 +105,11 @@ async fn answer(stream: &mut Stream, how: Answer) -> Option<()> {
             None
         }
         Answer::NotFoundForEverything => say(stream, &json("404 Not Found", "{}")).await,
-        Answer::Redirect => {
-            say(stream, "HTTP/1.1 307 Temporary Redirect\r\nlocation: https://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n")
-                .await
-        }
+        Answer::Redirect => say(
+            stream,
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: https://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await,
         Answer::ServerError => say(stream, &json("500 Internal Server Error", "<html>")).await,
         Answer::TooManyRequests => say(stream, &json("429 Too Many Requests", "{}")).await,
         Answer::WrongType => {
