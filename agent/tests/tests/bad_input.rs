@@ -1,5 +1,7 @@
 //! Bad input through the contract: each gets a stable reason, loses nothing and leaves the agent well.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -2,6 +2,8 @@
 //!
 //! The agent runs under Debian's `faketime`; the platform keeps the real time.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use life_e2e::agent::Clients;
 use life_e2e::{Agent, Platform, Reason, User, users};
 use life_proto::v1;

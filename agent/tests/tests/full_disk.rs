@@ -3,6 +3,8 @@
 //! The agent runs in a mount namespace of its own, with a small tmpfs as state folder. That needs root, or user
 //! namespaces; where neither is to be had the test fails, unless LIFE_ALLOW_SKIP is set.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::Command;
 
 use life_e2e::{Agent, Platform, Reason, User, streams, users};

@@ -3,6 +3,8 @@
 //! The lies are told to an agent that has met the victim before (`Acquainted`) or never has (`Stranger`), or to the
 //! victim's own agent when it unlocks (`Own`).
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use life_e2e::agent::Clients;
 use life_e2e::{Agent, Platform, Reason, User, forge, streams, users};
 use life_pki::account_log::{Change, Entry, EntryBody};

@@ -1,5 +1,7 @@
 //! Starting, stopping, crashing, locking: what an agent owes its callers when something ends.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! The main job, through the contract alone: several users, one agent, every call of Crypto, Directory and Messages.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use life_e2e::{Agent, Platform, Reason, User, streams};
 use life_proto::v1;
 use v1::{ParticipantKind, SignatureForm, SignatureState, Signing, TrustState};

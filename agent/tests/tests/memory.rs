@@ -1,5 +1,7 @@
 //! Constant memory: the bulk path takes no more for gigabytes than for one megabyte.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::Bytes;
 use life_e2e::agent::Clients;
 use life_e2e::process::memory_kib;

@@ -5,6 +5,8 @@
 //! further keys until nothing new comes. The control runs the same code with one user's key added, and opens all that
 //! is addressed to that user: so the attack can succeed, and the test can fail.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use life_e2e::{Agent, Platform, User, forge, streams};
