@@ -23,7 +23,7 @@ pub fn deposit(bytes: &[u8]) {
 
 /// A frame as the CA gets it, with its evidence.
 pub fn ca_request(bytes: &[u8]) {
-    if let Ok(Some(Request::Issue { uid, evidence })) = protocol::read(&mut { bytes })
+    if let Ok(Some(Request::Issue { uid, evidence })) = protocol::read(&mut { bytes }, protocol::MAX_REQUEST)
         && let (Ok(uid), Ok(now)) = (uid.parse(), Timestamp::from_unix(1_800_000_000))
     {
         let _ = evidence.check(uid, now);
@@ -32,7 +32,7 @@ pub fn ca_request(bytes: &[u8]) {
 
 /// A frame as `serve` gets it.
 pub fn ca_response(bytes: &[u8]) {
-    let _ = protocol::read::<Response>(&mut { bytes });
+    let _ = protocol::read::<Response>(&mut { bytes }, protocol::MAX_RESPONSE);
 }
 
 /// The JSON bodies of requests.

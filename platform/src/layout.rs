@@ -5,7 +5,7 @@
 //!   platform.toml          configuration of `serve`                                    serve's account
 //!   public/                trust.der, server-root.der, user-root.der, user-issuing.der serve's account
 //!   serve/                 tls.key, tls.der, receipt.key, receipt.der                  serve's account
-//!     data/                platform.db (SQLite), blobs/, incoming/, lock               serve's account
+//!     data/                platform.db (SQLite), blobs/, incoming/, quarantine/, lock  serve's account
 //!   ca/                    ca.toml, server-root.key, user-root.key, issuing.key, ca.db CA's account
 //!   ca-socket/             ca.sock                                                     CA's account; see below
 //! ```
@@ -66,6 +66,8 @@ paths! {
     blobs = "serve/data/blobs";
     /// Content that is still arriving.
     incoming = "serve/data/incoming";
+    /// Content the database did not name at a start: kept for the operator, never removed.
+    quarantine = "serve/data/quarantine";
     /// The folder of `ca`.
     ca = "ca";
     /// Configuration of `ca`.

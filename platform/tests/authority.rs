@@ -10,8 +10,10 @@ mod support;
 
 use std::sync::Arc;
 
-use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_pki::account_log::CredentialId;
+use life_pki::{KeySlot, ParticipantKind, Timestamp, Uid};
 use life_platform::authority::evidence::{Evidence, Keys};
+use life_platform::authority::ledger::{Issued, Ledger};
 use life_platform::authority::protocol::{Request, Response};
 use life_platform::authority::service::Authority;
 use life_platform::authority::setup;
@@ -117,7 +119,12 @@ fn it_revokes_what_it_issued_and_nothing_else() {
     let (_dir, mut authority) = authority(&clock);
     let draft = new_draft(3);
     authority.answer(issue(draft.uid, evidence(&draft)));
-    let revoke = |uid: Uid, credential: String| Request::Revoke { uid: uid.to_string(), credential };
+    let time = clock.now();
+    let revoke = |uid: Uid, credential: String| Request::Revoke {
+        uid: uid.to_string(),
+        credential,
+        time: time.unix(),
+    };
     let credential = draft.credential.to_string();
     refused(&authority.answer(revoke(Uid::from_random([9; 16]), credential.clone())), "nothing was issued");
     refused(&authority.answer(revoke(draft.uid, "00".to_owned())), "credential id");
@@ -135,6 +142,109 @@ fn it_revokes_what_it_issued_and_nothing_else() {
     };
     assert_eq!(times(&first.der.0).len(), 3);
     assert_eq!(times(&first.der.0), times(&second.der.0));
+}
+
+/// Serial numbers and revocation times of a list.
+fn entries(list: &[u8]) -> Vec<(Vec<u8>, i64)> {
+    let list = <x509_cert::crl::CertificateList as der::Decode>::from_der(list).unwrap();
+    let entry = |entry: x509_cert::crl::RevokedCert| {
+        let time = i64::try_from(entry.revocation_date.to_unix_duration().as_secs()).unwrap();
+        (entry.serial_number.as_bytes().to_vec(), time)
+    };
+    list.tbs_cert_list.revoked_certificates.unwrap_or_default().into_iter().map(entry).collect()
+}
+
+#[test]
+fn a_revocation_counts_from_when_it_was_made_and_never_from_the_future() {
+    let clock = Clock::system();
+    let (_dir, mut authority) = authority(&clock);
+    let begin = clock.now().unix();
+    // Issued now, revoked after 100 s; the CA hears of it after an hour.
+    for (fill, time, expected) in
+        [(1, begin + 100, begin + 100), (2, begin + 86_400, begin + 3600), (3, begin - 86_400, begin)]
+    {
+        clock.shift(0);
+        let draft = new_draft(fill);
+        authority.answer(issue(draft.uid, evidence(&draft)));
+        clock.shift(3600);
+        let (uid, credential) = (draft.uid.to_string(), draft.credential.to_string());
+        let Response::Crl(list) = authority.answer(Request::Revoke { uid, credential, time }) else {
+            panic!("refused")
+        };
+        let near = entries(&list.der.0).iter().filter(|(_, time)| time.abs_diff(expected) < 30).count();
+        assert_eq!(near, 3, "{fill}");
+    }
+}
+
+/// Makes certificates that exist in the ledger alone.
+fn fill_ledger(ledger: &mut Ledger, uid: Uid, count: u32, now: Timestamp, expires: Timestamp) {
+    let credential = CredentialId(*uid.as_bytes());
+    let issued = |index: u32| Issued {
+        slot: KeySlot::Signature,
+        serial: [&[0x40], &uid.as_bytes()[..11], &index.to_be_bytes()[..]].concat(),
+        der: vec![0x30, 0],
+        expires,
+    };
+    let issued: Vec<_> = (0..count).map(issued).collect();
+    ledger.record(uid, &[0; 32], credential, &issued, now).unwrap();
+    assert_eq!(ledger.revoke(uid, credential, now).unwrap(), issued.len());
+}
+
+#[tokio::test]
+async fn a_list_of_many_thousands_is_signed_and_what_expired_is_dropped() {
+    let mut platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    platform.stop_ca();
+    {
+        let now = Clock::system().now();
+        let mut ledger = Ledger::open(&platform.root().join("ca/ca.db")).unwrap();
+        fill_ledger(&mut ledger, Uid::from_random([1; 16]), 30_000, now, now.plus(86_400));
+        // Expired, the one within and the other beyond the life of a list.
+        fill_ledger(&mut ledger, Uid::from_random([2; 16]), 10, now, now.minus(86_400));
+        fill_ledger(&mut ledger, Uid::from_random([3; 16]), 20_000, now, now.minus(8 * 86_400));
+    }
+    platform.start_ca();
+    let revoked =
+        platform.command(&["revoke"], &[&agent.uid().to_string(), &agent.draft.credential.to_string()]);
+    let said = [revoked.stdout, revoked.stderr].concat();
+    assert!(String::from_utf8_lossy(&said).contains("on the revocation list"), "{said:?}");
+    let list = platform.client().get("/v1/crl").await.expect(200).body;
+    assert!(list.len() > 1 << 20);
+    assert_eq!(entries(&list).len(), 30_000 + 10 + 3);
+}
+
+#[tokio::test]
+async fn a_revocation_the_authority_does_not_know_stops_nothing() {
+    let mut platform = Platform::start();
+    let (lost, other) = (Agent::register(&platform).await, Agent::register(&platform).await);
+    let clock = Clock::system();
+    let (app, _stop) = serve_with_clock(&mut platform, &clock).await;
+    // As after the ledger was put back from a backup.
+    platform.stop_ca();
+    rusqlite::Connection::open(platform.root().join("ca/ca.db"))
+        .unwrap()
+        .execute("DELETE FROM issued WHERE uid = ?", [lost.uid().as_bytes()])
+        .unwrap();
+    platform.start_ca();
+    let revoke = |agent: &Agent| {
+        let (uid, credential) = (agent.uid().to_string(), agent.draft.credential.to_string());
+        platform.command(&["revoke"], &[&uid, &credential])
+    };
+    assert_eq!(revoke(&lost).status.code(), Some(65));
+    let output = revoke(&other);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Both are refused here, one is on the list, and the list is renewed.
+    for agent in [&lost, &other] {
+        agent.client.at(platform.address).get("/v1/me").await.refused(401, "CERTIFICATE_REVOKED");
+    }
+    let list = || app.database.read(life_platform::store::crl::get).unwrap().unwrap();
+    let before = list();
+    assert_eq!(entries(&before.der).len(), 3);
+    // The CA's process has the system's clock: what it signs anew is newer by seconds only.
+    clock.shift(4 * 86_400);
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    maintenance::turn_once(&app).unwrap();
+    assert!(list().this_update > before.this_update);
 }
 
 /// The same folder served in this process, with a clock of our own.

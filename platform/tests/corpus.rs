@@ -39,7 +39,7 @@ fn write_seeds() {
     let log = draft.log().iter().map(|entry| Base64(entry.to_der().to_vec())).collect();
     let uid = draft.uid.to_string();
     let issue = Request::Issue { uid: uid.clone(), evidence: Evidence { keys, log } };
-    let revoke = Request::Revoke { uid, credential: draft.credential.to_string() };
+    let revoke = Request::Revoke { uid, credential: draft.credential.to_string(), time: 1_790_000_000 };
     write("ca_request", "issue", &frame(&issue));
     write("ca_request", "revoke", &frame(&revoke));
     write("ca_request", "crl", &frame(&Request::Crl));
@@ -66,6 +66,6 @@ fn write_seeds() {
 /// A frame as it stands on the socket.
 fn frame(value: &impl serde::Serialize) -> Vec<u8> {
     let mut bytes = Vec::new();
-    protocol::write(&mut bytes, value).unwrap();
+    protocol::write(&mut bytes, value, protocol::MAX_RESPONSE).unwrap();
     bytes
 }

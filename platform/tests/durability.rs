@@ -125,3 +125,55 @@ async fn verify(client: &Client, platform: &Platform, ledger: &Mutex<Ledger>) {
     assert_eq!(std::fs::read_dir(data.join("blobs")).unwrap().count(), listed.len());
     assert_eq!(std::fs::read_dir(data.join("incoming")).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_lost_database_takes_no_content_with_it() {
+    let mut platform = Platform::start();
+    let agent = Agent::register(&platform).await;
+    let content = envelope(b"x", agent.draft.root.public_key());
+    for id in ["kept", "deleted"] {
+        agent.client.put_octets(&agent.inbox(id), content.clone()).await.expect(201);
+    }
+    let data = platform.root().join("serve/data");
+    let (database, blobs, quarantine) =
+        (data.join("platform.db"), data.join("blobs"), data.join("quarantine"));
+    let count = |folder: &std::path::Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+    platform.serve().terminate();
+    platform.kill_serve();
+
+    // Neither without the database, nor with an empty one, does anything begin; and nothing is made or removed.
+    let away = data.join("away.db");
+    std::fs::rename(&database, &away).unwrap();
+    for empty in [false, true] {
+        if empty {
+            std::fs::write(&database, b"").unwrap();
+        }
+        for command in [&["serve"][..], &["registrar", "list"]] {
+            let output = platform.command(command, &[]);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(78), "{said}");
+            assert!(said.contains("backup"), "{said}");
+        }
+        assert_eq!((database.exists(), count(&blobs)), (empty, 2));
+    }
+    std::fs::rename(&away, &database).unwrap();
+    platform.stop_ca();
+    std::fs::rename(platform.root().join("ca/ca.db"), &away).unwrap();
+    assert_eq!(platform.command(&["ca"], &[]).status.code(), Some(78));
+    std::fs::rename(&away, platform.root().join("ca/ca.db")).unwrap();
+
+    // What the database does not name is moved away, what it says is to be removed is removed.
+    std::fs::write(blobs.join("unknown"), b"of a database that was lost").unwrap();
+    platform.start_serve();
+    assert_eq!((count(&blobs), count(&quarantine)), (2, 1));
+    let client = agent.client.at(platform.address);
+    assert_eq!(client.get("/v1/inbox/kept").await.expect(200).body, content);
+    let before: BTreeSet<_> = std::fs::read_dir(&blobs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    client.delete("/v1/inbox/deleted").await.expect(204);
+    let deleted = before.iter().find(|path| !path.exists()).unwrap();
+    platform.kill_serve();
+    // As if the process had been killed before it removed the file.
+    std::fs::write(deleted, &content).unwrap();
+    platform.start_serve();
+    assert_eq!((count(&blobs), count(&quarantine)), (1, 1));
+}

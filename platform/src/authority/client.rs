@@ -5,12 +5,12 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use life_pki::account_log::CredentialId;
 use life_pki::{KeySlot, Uid};
 
 use super::evidence::Evidence;
 use super::protocol::{self, Request, Response, SignedList};
 use crate::error::Error;
+use crate::store::accounts::Revocation;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,8 +48,12 @@ impl CaClient {
     ///
     /// # Errors
     /// As [`CaClient::issue`].
-    pub fn revoke(&self, uid: Uid, credential: CredentialId) -> Result<SignedList, Error> {
-        self.list(&Request::Revoke { uid: uid.to_string(), credential: credential.to_string() })
+    pub fn revoke(&self, revocation: &Revocation) -> Result<SignedList, Error> {
+        self.list(&Request::Revoke {
+            uid: revocation.uid.to_string(),
+            credential: revocation.credential.to_string(),
+            time: revocation.time.unix(),
+        })
     }
 
     /// Has the revocation list signed anew.
@@ -78,8 +82,9 @@ impl CaClient {
         let mut stream = UnixStream::connect(&self.socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        protocol::write(&mut stream, request)?;
-        protocol::read(&mut stream)?.ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+        protocol::write(&mut stream, request, protocol::MAX_REQUEST)?;
+        protocol::read(&mut stream, protocol::MAX_RESPONSE)?
+            .ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
     }
 }
 

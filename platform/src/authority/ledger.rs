@@ -8,9 +8,10 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::crl::Revoked;
 use crate::error::Error;
-use crate::store::migrate;
+use crate::store::Presence;
 
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 CREATE TABLE account (
     uid BLOB PRIMARY KEY,
     evidence BLOB NOT NULL,
@@ -28,7 +29,14 @@ CREATE TABLE issued (
 CREATE INDEX issued_of_user ON issued (uid, credential);
 CREATE TABLE crl_number (number INTEGER NOT NULL) STRICT;
 INSERT INTO crl_number VALUES (0);
-"];
+",
+    "
+ALTER TABLE issued ADD expires INTEGER;
+-- Longer than any configuration allows.
+UPDATE issued SET expires = time + 7301 * 86400;
+CREATE INDEX issued_revoked ON issued (revoked, serial) WHERE revoked IS NOT NULL;
+",
+];
 
 /// A certificate to be remembered.
 #[derive(Clone, Debug)]
@@ -39,6 +47,8 @@ pub struct Issued {
     pub serial: Vec<u8>,
     /// The certificate.
     pub der: Vec<u8>,
+    /// When it ends by itself.
+    pub expires: Timestamp,
 }
 
 /// What was issued to one user.
@@ -55,7 +65,7 @@ pub struct Account {
 pub struct NextList {
     /// The CRL number.
     pub number: u64,
-    /// Everything revoked so far.
+    /// Everything revoked so far that has not expired.
     pub revoked: Vec<Revoked>,
 }
 
@@ -63,14 +73,21 @@ pub struct NextList {
 pub struct Ledger(Connection);
 
 impl Ledger {
-    /// Opens or makes the database.
+    /// Opens the database that `init` made.
     ///
     /// # Errors
-    /// [`Error::Database`]; [`Error::Stored`] for one written by a newer version.
+    /// [`Error::Config`] when there is none: what was issued and revoked must not be forgotten; [`Error::Database`];
+    /// [`Error::Stored`] for one written by a newer version.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let mut connection = crate::store::connect(path)?;
-        migrate(&mut connection, MIGRATIONS)?;
-        Ok(Self(connection))
+        Ok(Self(crate::store::open(path, MIGRATIONS, Presence::Expect)?))
+    }
+
+    /// Makes the database.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        Ok(Self(crate::store::open(path, MIGRATIONS, Presence::Create)?))
     }
 
     /// What a user was issued before, when there was a registration.
@@ -83,15 +100,22 @@ impl Ledger {
             .query_row("SELECT evidence FROM account WHERE uid = ?", [uid.as_bytes()], |row| row.get(0))
             .optional()?;
         let Some(evidence) = evidence else { return Ok(None) };
-        let mut statement = self.0.prepare_cached("SELECT slot, serial, der FROM issued WHERE uid = ?")?;
+        let mut statement =
+            self.0.prepare_cached("SELECT slot, serial, der, expires FROM issued WHERE uid = ?")?;
         let rows = statement.query_map([uid.as_bytes()], |row| {
-            Ok((row.get::<_, u8>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+            Ok((
+                row.get::<_, u8>(0)?,
+                row.get::<_, Vec<u8>>(1)?,
+                row.get::<_, Vec<u8>>(2)?,
+                row.get::<_, i64>(3)?,
+            ))
         })?;
         let mut issued = Vec::new();
         for row in rows {
-            let (slot, serial, der) = row?;
+            let (slot, serial, der, expires) = row?;
             let slot = KeySlot::from_number(slot).ok_or(Error::Stored("a key slot"))?;
-            issued.push(Issued { slot, serial, der });
+            let expires = Timestamp::from_unix(expires).map_err(|_| Error::Stored("a time"))?;
+            issued.push(Issued { slot, serial, der, expires });
         }
         Ok(Some(Account { evidence, issued }))
     }
@@ -113,42 +137,50 @@ impl Ledger {
         for certificate in issued {
             let credential = (certificate.slot != KeySlot::Root).then_some(credential.0);
             tx.execute(
-                "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, NULL)",
+                "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, NULL, ?)",
                 params![
                     certificate.serial,
                     uid.as_bytes(),
                     credential,
                     certificate.slot.number(),
                     certificate.der,
-                    now.unix()
+                    now.unix(),
+                    certificate.expires.unix()
                 ],
             )?;
         }
         Ok(tx.commit()?)
     }
 
-    /// Marks every certificate of a credential as revoked; the first time counts. Returns how many there are.
+    /// Marks every certificate of a credential as revoked since a time, though not before it was issued; the first
+    /// time counts. Returns how many there are.
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn revoke(&mut self, uid: Uid, credential: CredentialId, now: Timestamp) -> Result<usize, Error> {
+    pub fn revoke(&mut self, uid: Uid, credential: CredentialId, since: Timestamp) -> Result<usize, Error> {
         Ok(self.0.execute(
-            "UPDATE issued SET revoked = COALESCE(revoked, ?) WHERE uid = ? AND credential = ?",
-            params![now.unix(), uid.as_bytes(), credential.0],
+            "UPDATE issued SET revoked = COALESCE(revoked, MAX(?, time)) WHERE uid = ? AND credential = ?",
+            params![since.unix(), uid.as_bytes(), credential.0],
         )?)
     }
 
-    /// Takes the next CRL number and everything revoked by now.
+    /// Takes the next CRL number and everything revoked by now, but for certificates that expired before
+    /// `expired_before`: nobody takes those for valid, and the list would grow for ever (RFC 5280 §3.3).
     ///
     /// # Errors
     /// [`Error::Database`].
-    pub fn next_crl(&mut self, now: Timestamp) -> Result<NextList, Error> {
+    pub fn next_crl(&mut self, now: Timestamp, expired_before: Timestamp) -> Result<NextList, Error> {
         let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let number: u64 =
             tx.query_row("UPDATE crl_number SET number = number + 1 RETURNING number", [], |row| row.get(0))?;
         let revoked = tx
-            .prepare("SELECT serial, revoked FROM issued WHERE revoked <= ? ORDER BY revoked, serial")?
-            .query_map([now.unix()], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?)))?
+            .prepare(
+                "SELECT serial, revoked FROM issued WHERE revoked <= ? AND expires >= ?
+                 ORDER BY revoked, serial",
+            )?
+            .query_map([now.unix(), expired_before.unix()], |row| {
+                Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?))
+            })?
             .map(|row| {
                 let (serial, time) = row?;
                 let time = Timestamp::from_unix(time).map_err(|_| Error::Stored("a time"))?;

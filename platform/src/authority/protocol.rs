@@ -1,4 +1,4 @@
-//! What `serve` and `ca` say to each other: one JSON value per frame of u32be length, capped at 1 MiB.
+//! What `serve` and `ca` say to each other: one JSON value per frame of u32be length, with a cap.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::evidence::Evidence;
 use crate::encoding::Base64;
 
-/// The longest frame either side accepts.
-pub const MAX_FRAME: u32 = 1 << 20;
+/// The longest request.
+pub const MAX_REQUEST: u32 = 1 << 20;
+/// The longest answer: room for a revocation list of about 200,000 certificates.
+pub const MAX_RESPONSE: u32 = 16 << 20;
 
 /// What `serve` and the operator's commands may ask of the CA.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,6 +33,8 @@ pub enum Request {
         uid: String,
         /// The credential, 32 hexadecimal digits.
         credential: String,
+        /// When it was revoked, Unix seconds; a time to come counts as now.
+        time: i64,
     },
 }
 
@@ -67,10 +71,10 @@ pub struct SignedList {
 /// Writes one frame.
 ///
 /// # Errors
-/// The stream's error, or `InvalidData` for a value above [`MAX_FRAME`].
-pub fn write(stream: &mut impl Write, value: &impl Serialize) -> std::io::Result<()> {
+/// The stream's error, or `InvalidData` for a value longer than `cap`.
+pub fn write(stream: &mut impl Write, value: &impl Serialize, cap: u32) -> std::io::Result<()> {
     let body = serde_json::to_vec(value)?;
-    let length = u32::try_from(body.len()).ok().filter(|length| *length <= MAX_FRAME).ok_or_else(too_long)?;
+    let length = u32::try_from(body.len()).ok().filter(|length| *length <= cap).ok_or_else(too_long)?;
     stream.write_all(&length.to_be_bytes())?;
     stream.write_all(&body)?;
     stream.flush()
@@ -80,14 +84,14 @@ pub fn write(stream: &mut impl Write, value: &impl Serialize) -> std::io::Result
 ///
 /// # Errors
 /// The stream's error, `UnexpectedEof` inside a frame, or `InvalidData`.
-pub fn read<T: DeserializeOwned>(stream: &mut impl Read) -> std::io::Result<Option<T>> {
+pub fn read<T: DeserializeOwned>(stream: &mut impl Read, cap: u32) -> std::io::Result<Option<T>> {
     let mut length = [0; 4];
     match stream.read(&mut length)? {
         0 => return Ok(None),
         read => stream.read_exact(length.get_mut(read..).unwrap_or_default())?,
     }
     let length = u32::from_be_bytes(length);
-    if length > MAX_FRAME {
+    if length > cap {
         return Err(too_long());
     }
     let mut body = Vec::new();
@@ -99,7 +103,7 @@ pub fn read<T: DeserializeOwned>(stream: &mut impl Read) -> std::io::Result<Opti
 }
 
 fn too_long() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, "a frame of more than 1 MiB")
+    std::io::Error::new(std::io::ErrorKind::InvalidData, "a frame above the cap")
 }
 
 #[cfg(test)]
@@ -109,11 +113,12 @@ mod tests {
     #[test]
     fn frames_round_trip_and_bad_ones_are_errors() {
         let mut bytes = Vec::new();
-        write(&mut bytes, &Request::Crl).unwrap();
-        assert!(matches!(read(&mut bytes.as_slice()), Ok(Some(Request::Crl))));
-        assert!(matches!(read::<Request>(&mut [].as_slice()), Ok(None)));
+        write(&mut bytes, &Request::Crl, 64).unwrap();
+        write(&mut Vec::new(), &Request::Crl, 8).unwrap_err();
+        assert!(matches!(read(&mut bytes.as_slice(), 64), Ok(Some(Request::Crl))));
+        assert!(matches!(read::<Request>(&mut [].as_slice(), 64), Ok(None)));
         for bad in [&[0, 0, 0][..], &[0, 0, 0, 9, b'{'], &[0xff; 4], &[0, 0, 0, 2, b'{', b'}']] {
-            assert!(read::<Request>(&mut { bad }).is_err());
+            assert!(read::<Request>(&mut { bad }, MAX_REQUEST).is_err());
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use life_pki::account_log::CredentialId;
 use life_pki::certificate::Certificate;
-use life_pki::{KeySlot, Uid};
+use life_pki::{KeySlot, Timestamp, Uid};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -51,7 +51,7 @@ impl Authority {
         let answer = match request {
             Request::Crl => self.sign_crl().map(Response::Crl),
             Request::Issue { uid, evidence } => self.issue(&uid, &evidence),
-            Request::Revoke { uid, credential } => self.revoke(&uid, &credential),
+            Request::Revoke { uid, credential, time } => self.revoke(&uid, &credential, time),
         };
         answer.unwrap_or_else(|error| {
             tracing::warn!(%error, "request refused");
@@ -89,18 +89,22 @@ impl Authority {
             if certificate.uid() != Some(uid) || certificate.slot() != Some(slot) {
                 return Err(Error::Certificate("the result does not fit the profile"));
             }
-            issued.push(Issued { slot, serial: certificate.serial().to_vec(), der });
+            let serial = certificate.serial().to_vec();
+            issued.push(Issued { slot, serial, der, expires: certificate.not_after() });
         }
         self.ledger.record(uid, digest, checked.credential.keys.id, &issued, now)?;
         tracing::info!("issued the certificates of a new account");
         Ok(issued)
     }
 
-    fn revoke(&mut self, uid: &str, credential: &str) -> Result<Response, Error> {
+    fn revoke(&mut self, uid: &str, credential: &str, time: i64) -> Result<Response, Error> {
         let uid: Uid = uid.parse().map_err(|_| Error::CaRefused("not a user id".to_owned()))?;
         let credential = CredentialId::from_hex(credential)
             .ok_or_else(|| Error::CaRefused("not a credential id".to_owned()))?;
-        if self.ledger.revoke(uid, credential, self.clock.now())? == 0 {
+        let time = Timestamp::from_unix(time).map_err(|_| Error::CaRefused("not a time".to_owned()))?;
+        // A credential counts for nothing since it was revoked, however late this process hears of it. A time to come
+        // would keep it off the list.
+        if self.ledger.revoke(uid, credential, time.min(self.clock.now()))? == 0 {
             return Err(Error::CaRefused("nothing was issued to this credential".to_owned()));
         }
         self.sign_crl().map(Response::Crl)
@@ -108,8 +112,10 @@ impl Authority {
 
     fn sign_crl(&mut self) -> Result<SignedList, Error> {
         let now = self.clock.now();
-        let next = now.plus(self.config.crl_days * 86_400);
-        let list = self.ledger.next_crl(now)?;
+        let life = self.config.crl_days * 86_400;
+        let next = now.plus(life);
+        // An entry stays for one more list after its certificate expired, and for clocks that run behind.
+        let list = self.ledger.next_crl(now, now.minus(life))?;
         let der = super::crl::sign(&self.issuing, list.number, &list.revoked, now, next)?;
         Ok(SignedList { der: Base64(der), this_update: now.unix(), next_update: next.unix() })
     }
@@ -168,9 +174,9 @@ pub fn serve(listener: &UnixListener, authority: Authority) {
 fn converse(mut stream: UnixStream, authority: &Mutex<Authority>) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    while let Some(request) = protocol::read(&mut stream)? {
+    while let Some(request) = protocol::read(&mut stream, protocol::MAX_REQUEST)? {
         let response = authority.lock().unwrap_or_else(PoisonError::into_inner).answer(request);
-        protocol::write(&mut stream, &response)?;
+        protocol::write(&mut stream, &response, protocol::MAX_RESPONSE)?;
     }
     Ok(())
 }

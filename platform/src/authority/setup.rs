@@ -54,12 +54,12 @@ pub fn init(layout: &Layout, names: &[String], config: &Config, now: Timestamp) 
     layout::write_new(&layout.config(), toml_text(config)?.as_bytes())?;
 
     // The first, empty list is there before the CA's process ever ran.
-    let mut ledger = Ledger::open(&layout.ca_database())?;
+    let mut ledger = Ledger::create(&layout.ca_database())?;
     let next_update = now.plus(ca_config.crl_days * 86_400);
-    let first = ledger.next_crl(now)?;
+    let first = ledger.next_crl(now, now)?;
     let list =
         crl::sign(&Issuing::new(issuing_key, USER_ISSUING), first.number, &first.revoked, now, next_update)?;
-    Database::open(&layout.database())?.write(|tx| crate::store::crl::put(tx, &list, now, next_update))?;
+    Database::create(&layout.database())?.write(|tx| crate::store::crl::put(tx, &list, now, next_update))?;
 
     let bundle = TrustBundle::new(parse(&server_root)?, parse(&user_root)?).map_err(|_| BAD_ROOTS)?;
     layout::write_new(&layout.trust(), &bundle.to_der().map_err(|_| BAD_ROOTS)?)?;

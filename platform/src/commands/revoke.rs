@@ -42,7 +42,10 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     }
     let ca = CaClient::new(config.ca_socket.unwrap_or_else(|| layout.ca_socket()));
     match push_revocations(&database, &ca) {
-        Ok(()) => output::line("revoked, and on the revocation list"),
+        Ok(refused) => match refused.into_iter().find(|(credential, _)| *credential == options.credential) {
+            Some((_, error)) => Err(error),
+            None => output::line("revoked, and on the revocation list"),
+        },
         Err(Error::CaUnavailable(_)) => {
             output::line("revoked; it will be on the revocation list once the certificate authority runs")
         }

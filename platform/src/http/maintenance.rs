@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use life_pki::Timestamp;
+use life_pki::account_log::CredentialId;
 use tokio::sync::watch;
 
 use super::state::App;
@@ -39,24 +40,36 @@ pub fn turn_once(app: &App) -> Result<(), Error> {
         registrations::sweep(tx, now)?;
         messages::sweep(tx, now)
     })?;
-    push_revocations(&app.database, &app.ca)?;
+    app.blobs.remove_doomed(&app.database)?;
+    // A revocation that does not get through is no reason to let the list grow stale, which would end everybody's work.
+    let pushed = push_revocations(&app.database, &app.ca);
     if is_old(&app.database, now)? {
         store(&app.database, &app.ca.crl()?)?;
     }
-    Ok(())
+    pushed.map(drop)
 }
 
-/// Tells the CA of every revocation it does not know yet and stores the list it signs.
+/// Tells the CA of every revocation it does not know yet and stores the lists it signs. Returns the credentials that
+/// the CA refused to revoke, each with why; they will be tried again.
 ///
 /// # Errors
-/// [`Error::CaUnavailable`], [`Error::CaRefused`], [`Error::Database`].
-pub fn push_revocations(database: &Database, ca: &CaClient) -> Result<(), Error> {
-    for (uid, credential) in database.read(accounts::unsent_revocations)? {
-        let list = ca.revoke(uid, credential)?;
-        store(database, &list)?;
-        database.write(|tx| accounts::revocation_sent(tx, credential))?;
+/// [`Error::CaUnavailable`], [`Error::Database`]; the rest is not tried then.
+pub fn push_revocations(database: &Database, ca: &CaClient) -> Result<Vec<(CredentialId, Error)>, Error> {
+    let mut refused = Vec::new();
+    for revocation in database.read(accounts::unsent_revocations)? {
+        match ca.revoke(&revocation) {
+            Ok(list) => {
+                store(database, &list)?;
+                database.write(|tx| accounts::revocation_sent(tx, revocation.credential))?;
+            }
+            Err(error @ Error::CaRefused(_)) => {
+                tracing::error!(%error, "a revocation is not on the list");
+                refused.push((revocation.credential, error));
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(refused)
 }
 
 fn store(database: &Database, list: &SignedList) -> Result<(), Error> {

@@ -36,6 +36,17 @@ pub struct KnownCertificate {
     pub revoked: bool,
 }
 
+/// A credential that was revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose it was.
+    pub uid: Uid,
+    /// The credential.
+    pub credential: CredentialId,
+    /// Since when it counts for nothing.
+    pub time: Timestamp,
+}
+
 /// A root key seal.
 #[derive(Clone, Debug)]
 pub struct StoredSeal {
@@ -223,18 +234,24 @@ pub fn revoke(tx: &Connection, uid: Uid, credential: CredentialId, now: Timestam
     Ok(changed > 0)
 }
 
+/// As the partial index for it is written.
+pub(super) const UNSENT: &str =
+    "SELECT uid, id, revoked FROM credential WHERE revoked IS NOT NULL AND revocation_sent = 0";
+
 /// Credentials that are revoked here and not yet at the CA.
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Stored`].
-pub fn unsent_revocations(connection: &Connection) -> Result<Vec<(Uid, CredentialId)>, Error> {
-    let mut statement = connection
-        .prepare_cached("SELECT uid, id FROM credential WHERE revoked IS NOT NULL AND revocation_sent = 0")?;
+pub fn unsent_revocations(connection: &Connection) -> Result<Vec<Revocation>, Error> {
+    let mut statement = connection.prepare_cached(UNSENT)?;
     let mut rows = statement.query([])?;
     let mut unsent = Vec::new();
     while let Some(row) = rows.next()? {
-        let uid = Uid::from_bytes(row.get(0)?).map_err(|_| Error::Stored("a user id"))?;
-        unsent.push((uid, CredentialId(row.get(1)?)));
+        unsent.push(Revocation {
+            uid: Uid::from_bytes(row.get(0)?).map_err(|_| Error::Stored("a user id"))?,
+            credential: CredentialId(row.get(1)?),
+            time: Timestamp::from_unix(row.get(2)?).map_err(|_| Error::Stored("a time"))?,
+        });
     }
     Ok(unsent)
 }

@@ -1,7 +1,8 @@
 //! Content in files: written beside, checked, synced, renamed, and only then named in the database.
 //!
-//! A kill at any moment leaves either a complete message that the database names, or a file that nobody names and the
-//! next start removes.
+//! A kill at any moment leaves either a complete message that the database names, or a file that nobody names. The next
+//! start removes what was still arriving and what the database says is to be removed; any other file that the database
+//! does not name is moved to `quarantine/`, for it may be the database that is wrong.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -43,6 +44,7 @@ pub enum DepositError {
 pub struct Blobs {
     blobs: PathBuf,
     incoming: PathBuf,
+    quarantine: PathBuf,
     free_bytes: u64,
     arriving: Arc<Mutex<HashMap<Uid, u64>>>,
     _lock: File,
@@ -60,7 +62,7 @@ pub struct Complete {
 }
 
 impl Blobs {
-    /// Takes hold of the folders and removes what an earlier process left unfinished.
+    /// Takes hold of the folders and clears up what an earlier process left unfinished.
     ///
     /// # Errors
     /// [`Error::Config`] when another process holds them; [`Error::Io`]; [`Error::Database`].
@@ -77,6 +79,7 @@ impl Blobs {
         let blobs = Self {
             blobs: layout.blobs(),
             incoming: layout.incoming(),
+            quarantine: layout.quarantine(),
             free_bytes,
             arriving: Arc::default(),
             _lock: lock,
@@ -86,7 +89,8 @@ impl Blobs {
     }
 
     fn sweep(&self, database: &Database) -> Result<(), Error> {
-        let mut removed = 0u32;
+        self.remove_doomed(database)?;
+        let (mut removed, mut unknown) = (0u32, 0u32);
         for entry in fs::read_dir(&self.incoming).map_err(io("cannot list what was arriving"))?.flatten() {
             removed += u32::from(fs::remove_file(entry.path()).is_ok());
         }
@@ -97,13 +101,39 @@ impl Blobs {
                 None => false,
             };
             if !known {
-                removed += u32::from(fs::remove_file(entry.path()).is_ok());
+                fs::create_dir_all(&self.quarantine).map_err(io("cannot make the quarantine"))?;
+                fs::rename(entry.path(), self.quarantine.join(&name))
+                    .map_err(io("cannot move content to the quarantine"))?;
+                unknown += 1;
             }
+        }
+        if unknown > 0 {
+            tracing::warn!(unknown, "moved content that the database does not name to the quarantine");
         }
         if removed > 0 {
             tracing::info!(removed, "removed unfinished content of an earlier run");
         }
         Ok(())
+    }
+
+    /// Removes the files of deleted messages that are still there.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn remove_doomed(&self, database: &Database) -> Result<(), Error> {
+        let mut gone = database.read(messages::doomed)?;
+        gone.retain(|blob| match fs::remove_file(self.blobs.join(blob)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+            Err(error) => {
+                tracing::warn!(%error, "content could not be removed and will be tried again");
+                false
+            }
+        });
+        if gone.is_empty() {
+            return Ok(());
+        }
+        database.write(|tx| gone.iter().try_for_each(|blob| messages::gone(tx, blob)))
     }
 
     /// Begins to take content for an inbox.
@@ -181,7 +211,7 @@ impl Blobs {
         File::open(self.blobs.join(blob)).map_err(io("cannot open content"))
     }
 
-    /// Removes content that the database does not name any more. A failure is left to the next start's sweep.
+    /// Removes content that the database does not name (any more).
     pub fn remove(&self, blob: &str) {
         if let Err(error) = fs::remove_file(self.blobs.join(blob)) {
             tracing::warn!(%error, "content could not be removed");

@@ -139,7 +139,38 @@ pub fn delete(tx: &Connection, owner: Uid, id: &str, now: Timestamp) -> Result<O
          WHERE owner = ? AND id = ? AND blob IS NOT NULL",
         params![now.unix(), owner.as_bytes(), id],
     )?;
-    Ok(blob.flatten())
+    let blob = blob.flatten();
+    if let Some(blob) = &blob {
+        doom(tx, blob)?;
+    }
+    Ok(blob)
+}
+
+/// Remembers that a file is to be removed: should that fail, or the process end before, it is done later.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn doom(tx: &Connection, blob: &str) -> Result<(), Error> {
+    tx.execute("INSERT OR IGNORE INTO doomed VALUES (?)", [blob])?;
+    Ok(())
+}
+
+/// The files that are to be removed.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn doomed(connection: &Connection) -> Result<Vec<String>, Error> {
+    let mut statement = connection.prepare_cached("SELECT blob FROM doomed")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Forgets a file that is gone.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn gone(tx: &Connection, blob: &str) -> Result<(), Error> {
+    tx.prepare_cached("DELETE FROM doomed WHERE blob = ?")?.execute([blob])?;
+    Ok(())
 }
 
 /// Keeps a receipt with its message.
@@ -162,12 +193,14 @@ pub fn has_blob(connection: &Connection, blob: &str) -> Result<bool, Error> {
     Ok(connection.prepare_cached("SELECT 1 FROM message WHERE blob = ?")?.exists([blob])?)
 }
 
+pub(super) const SWEEP: &str = "DELETE FROM message WHERE deleted <= ?";
+
 /// Forgets ids of messages that were deleted long ago. Returns how many.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub fn sweep(tx: &Connection, now: Timestamp) -> Result<usize, Error> {
-    Ok(tx.execute("DELETE FROM message WHERE deleted <= ?", [now.minus(TOMBSTONE_SECONDS).unix()])?)
+    Ok(tx.execute(SWEEP, [now.minus(TOMBSTONE_SECONDS).unix()])?)
 }
 
 fn from_row(row: &Row<'_>) -> Result<Message, Error> {

@@ -14,18 +14,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::Error;
 
 /// The schema, one step for each version. A step that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
 
 /// Idle read connections that are kept.
 const READERS: usize = 8;
+
+/// Whether a file has to be there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is made when it is not there. For `init` alone.
+    Create,
+    /// Without it nothing begins: an empty one would silently stand for everything that was lost.
+    Expect,
+}
 
 /// The platform's database.
 pub struct Database {
@@ -35,13 +44,25 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens or makes the database and brings its schema up to date.
+    /// Opens the database that `init` made and brings its schema up to date.
     ///
     /// # Errors
-    /// [`Error::Database`]; [`Error::Stored`] for one written by a newer version.
+    /// [`Error::Config`] when there is none, or only an empty file; [`Error::Database`]; [`Error::Stored`] for one
+    /// written by a newer version.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        let mut writer = connect(path)?;
-        migrate(&mut writer, MIGRATIONS)?;
+        Self::start(path, Presence::Expect)
+    }
+
+    /// Makes the database.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        Self::start(path, Presence::Create)
+    }
+
+    fn start(path: &Path, presence: Presence) -> Result<Self, Error> {
+        let writer = open(path, MIGRATIONS, presence)?;
         Ok(Self { path: path.to_owned(), writer: Mutex::new(writer), readers: Mutex::default() })
     }
 
@@ -81,12 +102,40 @@ impl Database {
     }
 }
 
-/// Opens a SQLite file with this crate's settings.
+/// Opens a SQLite file and brings its schema up to date.
 ///
 /// # Errors
-/// [`Error::Database`].
-pub fn connect(path: &Path) -> Result<Connection, Error> {
-    let connection = Connection::open(path)?;
+/// [`Error::Config`] when it is expected and not there, or empty; otherwise as [`migrate`].
+pub fn open(path: &Path, steps: &[&str], presence: Presence) -> Result<Connection, Error> {
+    if presence == Presence::Expect && !path.exists() {
+        return Err(missing(path));
+    }
+    if presence == Presence::Create {
+        drop(Connection::open(path)?);
+    }
+    let mut connection = connect(path)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if presence == Presence::Expect && version == 0 {
+        return Err(missing(path));
+    }
+    migrate(&mut connection, steps)?;
+    Ok(connection)
+}
+
+fn missing(path: &Path) -> Error {
+    Error::Config(format!(
+        "{} is missing or empty: put it back from a backup; only `init` makes one, for a new platform",
+        path.display()
+    ))
+}
+
+/// Opens a SQLite file that is there, with this crate's settings.
+///
+/// # Errors
+/// [`Error::Database`], also when it is not there.
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -126,6 +175,7 @@ mod tests {
     fn migrations_run_once_and_a_newer_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.db");
+        drop(Connection::open(&path).unwrap());
         let mut connection = connect(&path).unwrap();
         migrate(&mut connection, &["CREATE TABLE a (x) STRICT;"]).unwrap_err();
         let steps = ["CREATE TABLE a (x INTEGER) STRICT;", "ALTER TABLE a ADD y INTEGER;"];
@@ -141,7 +191,7 @@ mod tests {
     #[test]
     fn a_failed_transaction_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let database = Database::open(&dir.path().join("a.db")).unwrap();
+        let database = Database::create(&dir.path().join("a.db")).unwrap();
         let failed: Result<(), Error> = database.write(|tx| {
             tx.execute("INSERT INTO crl VALUES (1, x'00', 1, 2)", [])?;
             Err(Error::Stored("on purpose"))
@@ -151,9 +201,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_missing_or_empty_is_not_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        assert!(matches!(Database::open(&path), Err(Error::Config(_))));
+        assert!(!path.exists());
+        std::fs::write(&path, b"").unwrap();
+        assert!(matches!(Database::open(&path), Err(Error::Config(_))));
+        Database::create(&path).unwrap();
+        Database::open(&path).unwrap();
+    }
+
+    #[test]
+    fn no_sweep_reads_a_whole_table() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open(&dir.path().join("a.db"), MIGRATIONS, Presence::Create).unwrap();
+        for (sql, index) in [
+            (registrations::SWEEP, "registration_expiring"),
+            (messages::SWEEP, "message_deleted"),
+            (accounts::UNSENT, "credential_unsent"),
+        ] {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let parameters = vec![0; plan.parameter_count()];
+            let plan: Vec<String> = plan
+                .query_map(rusqlite::params_from_iter(parameters), |row| row.get(3))
+                .unwrap()
+                .map(Result::unwrap)
+                .collect();
+            assert!(plan.iter().any(|line| line.contains(index)), "{plan:?}");
+        }
+    }
+
+    #[test]
     fn settings_are_the_durable_ones() {
         let dir = tempfile::tempdir().unwrap();
-        let connection = connect(&dir.path().join("a.db")).unwrap();
+        let connection = open(&dir.path().join("a.db"), MIGRATIONS, Presence::Create).unwrap();
         let get =
             |name| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0));
         assert_eq!(get("journal_mode").unwrap(), rusqlite::types::Value::Text("wal".to_owned()));

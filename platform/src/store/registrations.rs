@@ -237,15 +237,16 @@ pub fn set_accepted(tx: &Connection, id: &RegistrationId, accepted: &Accepted) -
     Ok(())
 }
 
+/// As the partial index for it is written; 4 is [`State::Committed`].
+pub(super) const SWEEP: &str =
+    "DELETE FROM registration WHERE expires <= ? AND genesis IS NULL AND state <> 4";
+
 /// Forgets what expired before a commit was accepted. Returns how many.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub fn sweep(tx: &Connection, now: Timestamp) -> Result<usize, Error> {
-    Ok(tx.execute(
-        "DELETE FROM registration WHERE expires <= ? AND genesis IS NULL AND state <> ?",
-        params![now.unix(), State::Committed.number()],
-    )?)
+    Ok(tx.execute(SWEEP, [now.unix()])?)
 }
 
 fn one(connection: &Connection, sql: &str, key: impl rusqlite::ToSql) -> Result<Option<Registration>, Error> {
