@@ -120,14 +120,43 @@ pub struct Identities {
     handles: AtomicU64,
 }
 
+/// Users whose lockings are remembered one by one; beyond that a locking counts for everybody.
+const REMEMBERED: usize = 1024;
+
 #[derive(Default)]
 struct Map {
     identities: BTreeMap<Uid, Arc<Identity>>,
-    /// Counts the times everything was locked.
-    epoch: u64,
+    /// Counts lockings.
+    count: u64,
+    /// The count when everything was locked last.
+    all: u64,
+    /// The count when a user was locked last, where that was after everything was.
+    single: BTreeMap<Uid, u64>,
 }
 
-/// The moment an unlocking began; one that everything was locked after comes to nothing.
+impl Map {
+    /// Notes that a user is locked, unlocked before or not.
+    fn note(&mut self, uid: Uid) {
+        if self.single.len() >= REMEMBERED && !self.single.contains_key(&uid) {
+            return self.note_all();
+        }
+        self.count += 1;
+        self.single.insert(uid, self.count);
+    }
+
+    fn note_all(&mut self) {
+        self.count += 1;
+        self.all = self.count;
+        self.single.clear();
+    }
+
+    /// Whether the user was locked since.
+    fn locked_since(&self, uid: Uid, began: Epoch) -> bool {
+        self.all.max(self.single.get(&uid).copied().unwrap_or_default()) > began.0
+    }
+}
+
+/// The moment an unlocking began; one that its user was locked after comes to nothing.
 #[derive(Clone, Copy)]
 pub struct Epoch(u64);
 
@@ -143,7 +172,7 @@ impl Identities {
 
     /// The present moment, to begin an unlocking in.
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.map().epoch)
+        Epoch(self.map().count)
     }
 
     /// A fresh handle for logs.
@@ -164,12 +193,12 @@ impl Identities {
     /// Adds an identity; one of the same user is locked.
     ///
     /// # Errors
-    /// CREDENTIAL_LOCKED when everything was locked meanwhile, TOO_MANY_IDENTITIES.
+    /// CREDENTIAL_LOCKED when the user, or everybody, was locked meanwhile, TOO_MANY_IDENTITIES.
     pub fn insert(&self, identity: Arc<Identity>, began: Epoch, limit: usize) -> Result<()> {
         let replaced = {
             let mut map = self.map();
-            if map.epoch != began.0 {
-                return Err(Fault::CredentialLocked.because("everything was locked meanwhile"));
+            if map.locked_since(identity.uid, began) {
+                return Err(Fault::CredentialLocked.because("the user was locked meanwhile"));
             }
             if map.identities.len() >= limit && !map.identities.contains_key(&identity.uid) {
                 return Err(Fault::TooManyIdentities.into());
@@ -206,21 +235,34 @@ impl Identities {
         self.map().identities.values().cloned().collect()
     }
 
-    /// Locks one user; returns when the vault has wiped the keys, and whether the user was unlocked.
-    pub async fn lock(&self, uid: Uid, cause: Cause) -> bool {
-        let removed = self.map().identities.remove(&uid);
-        let Some(identity) = removed else { return false };
-        self.end(&identity, cause);
-        // A vault that does not answer is replaced by its keeper, and with it go the keys.
-        let _ = identity.session.lock().await;
-        true
+    /// Locks one user, and ends what is under way to unlock it. Asked for at once; the future is ready when the vault
+    /// has wiped the keys, and says whether the user was unlocked.
+    ///
+    /// # Errors
+    /// VAULT_UNAVAILABLE when the vault neither answers nor is replaced.
+    pub fn lock(&self, uid: Uid, cause: Cause) -> impl Future<Output = Result<bool>> + use<> {
+        let removed = {
+            let mut map = self.map();
+            map.note(uid);
+            map.identities.remove(&uid)
+        };
+        let locking = removed.map(|identity| {
+            self.end(&identity, cause);
+            identity.session.lock()
+        });
+        async move {
+            match locking {
+                Some(locking) => locking.await.map(|()| true),
+                None => Ok(false),
+            }
+        }
     }
 
     /// Notes that the vault has wiped everything, or is about to; returns how many there were.
     pub fn forget_all(&self, cause: Cause) -> usize {
         let removed = {
             let mut map = self.map();
-            map.epoch += 1;
+            map.note_all();
             std::mem::take(&mut map.identities)
         };
         for identity in removed.values() {
@@ -234,5 +276,34 @@ impl Identities {
         identity.locked.cancel();
         tracing::info!(identity = identity.handle, cause = cause.as_str_name(), "locked");
         self.events.locked(identity.uid, cause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unlocking_comes_to_nothing_when_its_user_or_everybody_is_locked_meanwhile() {
+        let identities = Identities::new(Arc::default());
+        let [one, two] = [1, 2].map(|n| Uid::from_random([n; 16]));
+        let began = identities.epoch();
+        drop(identities.lock(one, Cause::Requested));
+        assert!(identities.map().locked_since(one, began));
+        assert!(!identities.map().locked_since(two, began));
+        let began = identities.epoch();
+        assert!(!identities.map().locked_since(one, began));
+        identities.forget_all(Cause::Requested);
+        assert!(identities.map().locked_since(one, began) && identities.map().locked_since(two, began));
+
+        // However many are locked, the memory has an end and nobody is forgotten.
+        let began = identities.epoch();
+        for n in 0..=u16::try_from(REMEMBERED).unwrap() {
+            let mut random = [0; 16];
+            random[..2].copy_from_slice(&n.to_be_bytes());
+            drop(identities.lock(Uid::from_random(random), Cause::Requested));
+        }
+        assert!(identities.map().single.len() <= REMEMBERED);
+        assert!(identities.map().locked_since(Uid::from_random([0; 16]), began));
     }
 }

@@ -46,14 +46,19 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     let paths = start::folders(arguments, &config)?;
     let runtime = start::runtime()?;
     let keeper = vault::Keeper::new(paths.vault.clone());
-    let _inside = runtime.enter();
-    let sockets = start::listen(&paths)?;
-    let agent = agent::Agent::new(arguments, config, paths)?;
+    let (sockets, agent) = {
+        let _inside = runtime.enter();
+        (start::listen(&paths)?, agent::Agent::new(arguments, config, paths)?)
+    };
 
     let (orders, ordered) = std::sync::mpsc::channel();
     let (tell, fresh) = tokio::sync::mpsc::channel(1);
     let serving = runtime.spawn(server::serve(agent, sockets, fresh, orders));
     // The vault's death signal follows the thread that started it: this one, which outlives all others.
-    keeper.run(&ordered, |vault| tell.blocking_send(vault).is_ok()).map_err(StartError::Vault)?;
-    runtime.block_on(serving).map_err(StartError::internal)?.map_err(StartError::Serve)
+    let kept = keeper.run(&ordered, |vault| tell.blocking_send(vault).is_ok()).map_err(StartError::Vault);
+    let served = kept
+        .and_then(|()| runtime.block_on(serving).map_err(StartError::internal)?.map_err(StartError::Serve));
+    // Work that blocks must not hold up the end.
+    runtime.shutdown_timeout(start::LINGER);
+    served
 }

@@ -23,7 +23,7 @@ use crate::agent::Agent;
 use crate::policy::PolicyLayer;
 use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Messages};
 use crate::socket::Socket;
-use crate::vault::{Fresh, Order};
+use crate::vault::{Fresh, Order, Vault};
 
 /// The largest gain of all settings: a chunk goes out in few frames.
 const FRAME: u32 = 256 * 1024;
@@ -51,6 +51,8 @@ pub async fn serve(
     fresh: mpsc::Receiver<Fresh>,
     orders: orders::Sender<Order>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // However serving ends, the main thread must learn of it.
+    let _keeper = StopKeeper(orders.clone(), agent.vault.clone());
     let listener = sockets.agent.listener().ok_or("the socket was taken")?;
     let descriptors = sockets.descriptors.listener().ok_or("the socket was taken")?;
     tokio::spawn(keep_vault(agent.clone(), fresh, orders.clone()));
@@ -58,8 +60,6 @@ pub async fn serve(
     tokio::spawn(reload_on_hangup(agent.clone()));
     tokio::spawn(agent.platform.clone().probe());
 
-    // Callers that are here already wait in the socket's queue until there is a vault.
-    agent.vault.linked().await;
     tracing::info!("serving");
     let serving = services(&agent)?.serve_with_incoming_shutdown(incoming(listener), stop(agent.clone()));
     let mut serving = std::pin::pin!(serving);
@@ -76,10 +76,18 @@ pub async fn serve(
     agent.stopping.cancel();
     agent.identities.forget_all(Cause::Shutdown);
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), agent.vault.lock_all()).await;
-    let _ = orders.send(Order::Stop);
-    agent.vault.close();
     tracing::info!("stopped");
     Ok(outcome?)
+}
+
+/// Stops the keeper when dropped, and closes the link so that the vault ends.
+struct StopKeeper(orders::Sender<Order>, Vault);
+
+impl Drop for StopKeeper {
+    fn drop(&mut self) {
+        let _ = self.0.send(Order::Stop);
+        self.1.close();
+    }
 }
 
 type Router =

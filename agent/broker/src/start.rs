@@ -14,6 +14,9 @@ use crate::paths::{Paths, PathsError, usual_config};
 use crate::server::Sockets;
 use crate::socket::{Socket, SocketError};
 
+/// How long work that blocks may hold up the end of the process.
+pub const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Why the agent did not start, or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {

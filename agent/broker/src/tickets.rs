@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use life_pki::Uid;
 use life_sys::descriptors::recv_with_fds;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
@@ -33,6 +34,8 @@ pub struct Tickets {
 
 struct Out {
     expires: Instant,
+    /// The user it is to unlock, where that is known.
+    uid: Option<Uid>,
     taker: oneshot::Sender<OwnedFd>,
 }
 
@@ -61,11 +64,12 @@ impl Ticket {
     /// Waits for the descriptor.
     ///
     /// # Errors
-    /// SECRET_TIMEOUT when it does not come in time.
+    /// SECRET_TIMEOUT when it does not come in time, CREDENTIAL_LOCKED when the ticket was made void.
     pub async fn descriptor(mut self) -> Result<OwnedFd> {
         match tokio::time::timeout(self.lifetime, &mut self.receiver).await {
             Ok(Ok(descriptor)) => Ok(descriptor),
-            _ => Err(Fault::SecretTimeout.into()),
+            Ok(Err(_)) => Err(Fault::CredentialLocked.because("the user was locked meanwhile")),
+            Err(_) => Err(Fault::SecretTimeout.into()),
         }
     }
 }
@@ -89,7 +93,7 @@ impl Tickets {
     ///
     /// # Errors
     /// RESOURCE_EXHAUSTED when very many are out.
-    pub fn issue(self: &Arc<Self>, lifetime: Duration) -> Result<Ticket> {
+    pub fn issue(self: &Arc<Self>, lifetime: Duration, uid: Option<Uid>) -> Result<Ticket> {
         let mut bytes = [0; 32];
         aws_lc_rs::rand::fill(&mut bytes).map_err(Error::internal)?;
         let (taker, receiver) = oneshot::channel();
@@ -97,9 +101,14 @@ impl Tickets {
         if out.len() >= MOST {
             return Err(Fault::ResourceExhausted.into());
         }
-        out.insert(bytes, Out { expires: Instant::now() + lifetime, taker });
+        out.insert(bytes, Out { expires: Instant::now() + lifetime, uid, taker });
         drop(out);
         Ok(Ticket { tickets: self.clone(), bytes, lifetime, expires: SystemTime::now() + lifetime, receiver })
+    }
+
+    /// Makes the tickets of a user void, or all.
+    pub fn void(&self, uid: Option<Uid>) {
+        self.out().retain(|_, out| uid.is_some() && out.uid != uid);
     }
 
     /// Uses a ticket up. The look-up by value may tell by its time whether a hash bucket is used: of 32 random bytes
@@ -190,7 +199,7 @@ mod tests {
         tokio::spawn(tickets.clone().serve(UnixListener::bind(&path).unwrap()));
         let descriptor: OwnedFd = tempfile::tempfile().unwrap().into();
 
-        let ticket = tickets.issue(Duration::from_secs(10)).unwrap();
+        let ticket = tickets.issue(Duration::from_secs(10), None).unwrap();
         let bytes = *ticket.bytes();
         assert_eq!(send(&path, &[7; 32], &descriptor).await, 1);
         let waiting = tokio::spawn(ticket.descriptor());
@@ -206,12 +215,24 @@ mod tests {
         let tickets = Arc::new(Tickets::new(path.clone()));
         tokio::spawn(tickets.clone().serve(UnixListener::bind(&path).unwrap()));
         let descriptor: OwnedFd = tempfile::tempfile().unwrap().into();
-        let ticket = tickets.issue(Duration::from_millis(10)).unwrap();
+        let ticket = tickets.issue(Duration::from_millis(10), None).unwrap();
         assert_eq!(ticket.descriptor().await.err().unwrap().fault(), Fault::SecretTimeout);
-        let ticket = tickets.issue(Duration::from_secs(10)).unwrap();
+        let ticket = tickets.issue(Duration::from_secs(10), None).unwrap();
         let bytes = *ticket.bytes();
         drop(ticket);
         assert_eq!(send(&path, &bytes, &descriptor).await, 1);
         assert!(tickets.out().is_empty());
+
+        // One is void when its user is locked, all when everybody is.
+        let [one, two] = [1, 2].map(|n| Some(Uid::from_random([n; 16])));
+        let [first, second, third] =
+            [one, two, None].map(|uid| tickets.issue(Duration::from_secs(10), uid).unwrap());
+        tickets.void(one);
+        assert_eq!(first.descriptor().await.err().unwrap().fault(), Fault::CredentialLocked);
+        assert_eq!(tickets.out().len(), 2);
+        tickets.void(None);
+        for ticket in [second, third] {
+            assert_eq!(ticket.descriptor().await.err().unwrap().fault(), Fault::CredentialLocked);
+        }
     }
 }

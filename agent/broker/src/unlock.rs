@@ -16,7 +16,7 @@ use crate::agent::Agent;
 use crate::clock;
 use crate::directory::Directory;
 use crate::error::{Error, Fault, Result};
-use crate::identities::{Identity, Root};
+use crate::identities::{Epoch, Identity, Root};
 use crate::platform::{Binding, Me, identified};
 use crate::vault::{Opened, Session};
 
@@ -30,6 +30,8 @@ pub struct SoftwareCertificate {
     pub descriptors: Vec<OwnedFd>,
     /// The user expected.
     pub expected: Option<Uid>,
+    /// When it was asked for.
+    pub began: Epoch,
 }
 
 /// Unlocks a software certificate.
@@ -38,7 +40,6 @@ pub struct SoftwareCertificate {
 /// As `Credentials.Unlock`. Nothing stays open in the vault then.
 pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate) -> Result<Arc<Identity>> {
     let limit = agent.config().limits.max_identities.0;
-    let began = agent.identities.epoch();
     agent.identities.check_room(limit, credential.expected)?;
     let binding = agent.platform.bound().await?;
     let opened = agent
@@ -53,7 +54,7 @@ pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate
         .await?;
     // Somebody may have taken long to type; what comes now is judged by the time now.
     let identity = Arc::new(open_account(agent, binding, opened, clock::now()?).await?);
-    agent.identities.insert(identity.clone(), began, limit)?;
+    agent.identities.insert(identity.clone(), credential.began, limit)?;
     Ok(identity)
 }
 

@@ -86,6 +86,51 @@ async fn a_vault_crash_locks_everything_and_a_fresh_one_is_there_at_once() {
 }
 
 #[tokio::test]
+async fn a_vault_that_hangs_is_replaced_and_lock_tells_the_truth() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let old = clients.status().await.vault.unwrap().pid;
+    signal_pid(old, Signal::STOP);
+    let (mut signing, request) = (clients.clone(), small(&user));
+    let call = tokio::spawn(async move { signing.crypto.sign(request).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let lock = tokio::time::timeout(Duration::from_secs(8), clients.agent.lock(v1::LockRequest {}));
+    assert_eq!(lock.await.expect("Lock hangs").unwrap().into_inner().locked_count, 1);
+    // When it answers, the process that had the keys is gone.
+    assert!(!is_alive(old));
+    let ended = tokio::time::timeout(Duration::from_secs(5), call).await.expect("a call hangs").unwrap();
+    let reason = ended.reason();
+    assert!(["VAULT_UNAVAILABLE", "CREDENTIAL_LOCKED"].contains(&reason.as_str()), "{reason}");
+    let status = clients.status().await;
+    assert_ne!(status.vault.unwrap().pid, old);
+    assert!(status.identities.is_empty());
+    user.unlock(&mut clients).await;
+    clients.crypto.sign(small(&user)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_serves_while_no_vault_lives() {
+    let platform = Platform::start();
+    let mut agent = Agent::prepare(&platform, "[vault]\nprogram = \"/bin/true\"");
+    agent.run();
+    let mut clients = agent.clients().await;
+    tokio::time::timeout(Duration::from_secs(5), clients.status()).await.expect("it does not serve");
+    let request = v1::UnlockRequest {
+        credential: Some(v1::unlock_request::Credential::SoftwareCertificate(v1::SoftwareCertificate {
+            pkcs12: vec![0x30, 0].into(),
+        })),
+        secret: Some(v1::Secret { source: Some(v1::secret::Source::Inline(b"twelve bytes".to_vec())) }),
+        ..Default::default()
+    };
+    assert_eq!(users::unlock(&mut clients, request).await.reason(), "VAULT_UNAVAILABLE");
+    agent.broker().signal(Signal::TERM);
+    assert!(agent.broker().wait(Duration::from_secs(10)).expect("it stops").success());
+}
+
+#[tokio::test]
 async fn the_vault_ends_with_a_broker_that_was_killed() {
     let platform = Platform::start();
     let mut agent = Agent::start(&platform);

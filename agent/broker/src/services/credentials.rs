@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use life_pki::Uid;
 use life_proto::v1::{
     self, ListUnlockedRequest, ListUnlockedResponse, LockCredentialRequest, LockCredentialResponse,
     UnlockRequest, UnlockResponse, credentials_server, secret::Source, unlock_request, unlock_response::Step,
@@ -32,6 +33,8 @@ impl credentials_server::Credentials for Credentials {
     type UnlockStream = Answers<UnlockResponse>;
 
     async fn unlock(&self, request: Request<UnlockRequest>) -> Result<Response<Self::UnlockStream>, Status> {
+        // A locking from here on counts.
+        let began = self.0.identities.epoch();
         let call = call(&request);
         let asker = asker(&request);
         let request = request.into_inner();
@@ -54,8 +57,9 @@ impl credentials_server::Credentials for Credentials {
         let agent = self.0.clone();
         let stall = agent.config().limits.stall_seconds.duration();
         Ok(answer(call, stall, move |out| async move {
-            let (secret, descriptors, _pinentry) = ready(&agent, source, &asker, &out).await?;
-            let credential = SoftwareCertificate { pkcs12: pkcs12.to_vec(), secret, descriptors, expected };
+            let (secret, descriptors, _pinentry) = ready(&agent, source, expected, &asker, &out).await?;
+            let credential =
+                SoftwareCertificate { pkcs12: pkcs12.to_vec(), secret, descriptors, expected, began };
             let identity = unlock::software_certificate(&agent, credential).await?;
             out.send(UnlockResponse { step: Some(Step::Identity(identity.to_wire())) }).await
         }))
@@ -66,7 +70,8 @@ impl credentials_server::Credentials for Credentials {
         request: Request<LockCredentialRequest>,
     ) -> Result<Response<LockCredentialResponse>, Status> {
         let uid = names::parse_user("user", &request.get_ref().user)?;
-        let was_unlocked = self.0.identities.lock(uid, v1::locked::Cause::Requested).await;
+        self.0.tickets.void(Some(uid));
+        let was_unlocked = self.0.identities.lock(uid, v1::locked::Cause::Requested).await?;
         Ok(Response::new(LockCredentialResponse { was_unlocked }))
     }
 
@@ -89,7 +94,13 @@ enum Asked {
 type Ready = (SecretSource, Vec<std::os::fd::OwnedFd>, Option<prompt::Pinentry>);
 
 /// Makes the source ready for the vault: a started prompt, a descriptor that came with its ticket.
-async fn ready(agent: &Agent, source: Asked, asker: &str, out: &Out<UnlockResponse>) -> Result<Ready> {
+async fn ready(
+    agent: &Agent,
+    source: Asked,
+    expected: Option<Uid>,
+    asker: &str,
+    out: &Out<UnlockResponse>,
+) -> Result<Ready> {
     let config = agent.config();
     let seconds = |duration: std::time::Duration| u16::try_from(duration.as_secs()).unwrap_or(u16::MAX);
     match source {
@@ -112,7 +123,7 @@ async fn ready(agent: &Agent, source: Asked, asker: &str, out: &Out<UnlockRespon
         }
         Asked::Descriptor => {
             let lifetime = config.unlock.ticket_seconds.duration();
-            let ticket = agent.tickets.issue(lifetime)?;
+            let ticket = agent.tickets.issue(lifetime, expected)?;
             let told = v1::DescriptorTicket {
                 ticket: ticket.bytes().to_vec().into(),
                 socket: agent.tickets.socket().to_string_lossy().into_owned(),

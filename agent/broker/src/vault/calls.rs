@@ -1,5 +1,6 @@
 //! The vault's requests as functions, and handles that clean up after themselves.
 
+use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +9,7 @@ use life_sys::secret::{Key256, SecretBytes};
 use life_vault_protocol::{PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm};
 
 use super::link::{Vault, unexpected};
-use crate::error::Result;
+use crate::error::{Fault, Result};
 
 /// Calls and takes the one answer that fits.
 macro_rules! ask {
@@ -120,8 +121,15 @@ impl Session {
     /// Opens the root credential.
     pub async fn open_root(&self, log: Vec<Vec<u8>>, seals: Vec<Vec<u8>>, now: i64) -> Result<Root> {
         let request = Request::OpenRoot { session: self.id, log, seals, now };
-        ask!(self.vault, request, Response::Root { generation, root_spki, credential_id, .. } => Root {
+        let opened = ask!(self.vault, request, Response::Root { generation, root_spki, credential_id, .. } => Root {
             generation, root_spki, credential_id
+        });
+        // The request holds nothing else that could be long.
+        opened.map_err(|error| match error.fault() {
+            Fault::MessageTooLarge => {
+                Fault::AccountLogInvalid.because("it and its seals are longer than the vault takes (4 MiB)")
+            }
+            _ => error,
         })
     }
 
@@ -149,10 +157,12 @@ impl Session {
         ask!(self.vault, request, Response::Tag(tag) => tag)
     }
 
-    /// Wipes the session's keys; returns when they are wiped.
-    pub async fn lock(&self) -> Result<()> {
+    /// Wipes the session's keys: asked for at once, whatever becomes of the caller. The future is ready when they are
+    /// wiped, or their process is gone.
+    pub fn lock(&self) -> impl Future<Output = Result<()>> + use<> {
+        let locking = self.vault.locking(&Request::Lock { session: self.id });
         self.locked.store(true, Ordering::Relaxed);
-        ask!(self.vault, Request::Lock { session: self.id }, Response::Done => ())
+        locking
     }
 
     /// Notes that the vault has wiped it already.
@@ -169,6 +179,7 @@ impl Vault {
         kind: ParticipantKind,
         algorithm: WorkingKeyAlgorithm,
     ) -> Result<(PendingAccount, Account)> {
+        self.linked().await?;
         let request = Request::GenerateAccount { uid, kind, algorithm };
         match self.call(&request, Vec::new()).await? {
             Response::Account {
@@ -195,6 +206,7 @@ impl Vault {
         now: i64,
         expected: Option<Uid>,
     ) -> Result<Opened> {
+        self.linked().await?;
         let request = Request::OpenSoftwareCertificate { pkcs12, secret, now, expected };
         match self.call(&request, descriptors).await? {
             Response::Opened { session, uid, authentication, signature, encryption, issuers } => Ok(Opened {
@@ -209,8 +221,9 @@ impl Vault {
         }
     }
 
-    /// Wipes everything; returns when it is wiped.
-    pub async fn lock_all(&self) -> Result<()> {
-        ask!(self, Request::LockAll, Response::Done => ())
+    /// Wipes everything: asked for at once, whatever becomes of the caller. The future is ready when it is wiped, or
+    /// the process that had it is gone.
+    pub fn lock_all(&self) -> impl Future<Output = Result<()>> + use<> {
+        self.locking(&Request::LockAll)
     }
 }

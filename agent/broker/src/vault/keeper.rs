@@ -14,8 +14,10 @@ const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// The pause after the first short life; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// How long a vault may take to end once its socket is closed.
+/// How long a vault may take to end once its socket is closed because the agent stops.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a vault may take to end whose link broke: it has ended already, or hangs.
+const LOST_GRACE: Duration = Duration::from_millis(100);
 
 /// What the runtime asks of the main thread.
 pub enum Order {
@@ -58,10 +60,11 @@ impl Keeper {
                     first = false;
                     let listening = tell(fresh);
                     let order = if listening { orders.recv().unwrap_or(Order::Stop) } else { Order::Stop };
-                    end(child);
                     if matches!(order, Order::Stop) {
+                        end(child, GRACE);
                         return Ok(());
                     }
+                    end(child, LOST_GRACE);
                 }
                 Err(error) if first => return Err(error),
                 Err(error) => tracing::error!(%error, "the vault cannot be started"),
@@ -99,8 +102,8 @@ impl Keeper {
 }
 
 /// Waits for the process to end, and kills it when it does not.
-fn end(mut child: Child) {
-    let deadline = Instant::now() + GRACE;
+fn end(mut child: Child, grace: Duration) {
+    let deadline = Instant::now() + grace;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return tracing::info!(%status, "vault ended"),

@@ -15,18 +15,26 @@ use life_vault_protocol::{FrameDecoder, Request, Response, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
 use super::keeper::Fresh;
 use crate::error::{Error, Fault, Result};
 
-/// Frames that wait to be written; a caller beyond that waits its turn.
-const QUEUE: usize = 64;
+/// Frames that may wait to be written: more than the calls an agent can have at once. Queueing never waits, so that
+/// a caller that goes away cannot take a frame back.
+const QUEUE: usize = 8192;
 /// How long a call may take that no person delays. Making four RSA keys takes seconds, on a slow machine many.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
 /// How long a call may take that waits for a person.
 const PERSON_LIMIT: Duration = Duration::from_secs(660);
+/// How long locking may take: a vault that needs longer is replaced, and the keys go with its process.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+/// How long a vault that is lost may take to be replaced.
+const REPLACE_LIMIT: Duration = Duration::from_secs(5);
+/// How long a call that needs no session waits for a vault that is just starting.
+const START_LIMIT: Duration = Duration::from_secs(2);
 
 /// The vault, as the rest of the broker sees it.
 #[derive(Clone, Default)]
@@ -36,7 +44,8 @@ pub struct Vault(Arc<Shared>);
 struct Shared {
     next: AtomicU64,
     state: Mutex<State>,
-    linked: Notify,
+    /// The process behind the link: its id and when it was linked.
+    process: watch::Sender<Option<(u32, SystemTime)>>,
 }
 
 #[derive(Default)]
@@ -47,9 +56,9 @@ struct State {
 
 #[derive(Clone)]
 struct Link {
-    pid: u32,
-    since: SystemTime,
     queue: mpsc::Sender<Outgoing>,
+    /// Ends the link, whatever it is doing.
+    closed: CancellationToken,
 }
 
 struct Outgoing {
@@ -64,87 +73,121 @@ impl Vault {
 
     /// The process behind the link: its id and when it was linked.
     pub fn process(&self) -> Option<(u32, SystemTime)> {
-        self.state().link.as_ref().map(|link| (link.pid, link.since))
+        *self.0.process.borrow()
     }
 
-    /// Waits until a vault is linked.
-    pub async fn linked(&self) {
-        while self.process().is_none() {
-            // Woken by the link that comes to be after the look, however soon.
-            self.0.linked.notified().await;
-        }
+    /// Waits a little for a vault that is just starting.
+    ///
+    /// # Errors
+    /// VAULT_UNAVAILABLE when there is none by then.
+    pub async fn linked(&self) -> Result<()> {
+        let mut process = self.0.process.subscribe();
+        let linked = tokio::time::timeout(START_LIMIT, process.wait_for(Option::is_some)).await;
+        if matches!(linked, Ok(Ok(_))) { Ok(()) } else { Err(Fault::VaultUnavailable.into()) }
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its answer. When that does not come in time the link is closed: a vault that
+    /// hangs is replaced.
     ///
     /// # Errors
     /// VAULT_UNAVAILABLE when there is no vault or it dies meanwhile; what the vault answered, as a fault.
     pub async fn call(&self, request: &Request, descriptors: Vec<OwnedFd>) -> Result<Response> {
+        let limit = if descriptors.is_empty() { CALL_LIMIT } else { PERSON_LIMIT };
+        self.post(request, descriptors)?.answer(limit).await
+    }
+
+    /// Queues a request at once, so that it goes out even if nobody waits for the answer.
+    fn post(&self, request: &Request, descriptors: Vec<OwnedFd>) -> Result<Waiting> {
         let needs_person = !descriptors.is_empty();
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let frame = encode_request(id, request).map_err(|_| Fault::MessageTooLarge)?;
         let (sender, receiver) = oneshot::channel();
-        let queue = {
+        let link = {
             let mut state = self.state();
-            let queue = state.link.as_ref().map(|link| link.queue.clone()).ok_or(Fault::VaultUnavailable)?;
+            let link = state.link.clone().ok_or(Fault::VaultUnavailable)?;
             state.waiting.insert(id, sender);
-            queue
+            link
         };
-        let mut guard = Waiting { vault: self, id, needs_person };
-        queue.send(Outgoing { frame, descriptors }).await.map_err(|_| Fault::VaultUnavailable)?;
-        let limit = if needs_person { PERSON_LIMIT } else { CALL_LIMIT };
-        let response = match tokio::time::timeout(limit, receiver).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => return Err(Fault::VaultUnavailable.into()),
-            Err(_) => return Err(Fault::VaultUnavailable.because("it did not answer in time")),
-        };
-        guard.needs_person = false;
-        match response {
-            Response::Error(error) => Err(error.into()),
-            response => Ok(response),
+        let waiting =
+            Waiting { vault: self.clone(), id, needs_person, receiver, closed: link.closed.clone() };
+        if link.queue.try_send(Outgoing { frame, descriptors }).is_err() {
+            // It has not read for very long, or is gone.
+            link.closed.cancel();
+            return Err(Fault::VaultUnavailable.into());
         }
+        Ok(waiting)
     }
 
-    /// Sends a request whose answer nobody waits for, if there is room.
+    /// Sends a request whose answer nobody waits for.
     pub fn tell(&self, request: &Request) {
-        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let queue = self.state().link.as_ref().map(|link| link.queue.clone());
-        if let (Some(queue), Ok(frame)) = (queue, encode_request(id, request)) {
-            // Without room, a task waits for it: a lock must not get lost.
-            if let Err(mpsc::error::TrySendError::Full(outgoing)) =
-                queue.try_send(Outgoing { frame, descriptors: Vec::new() })
-            {
-                tokio::spawn(async move { queue.send(outgoing).await });
+        let _ = self.post(request, Vec::new());
+    }
+
+    /// Locks one session or all; the request goes out even if the caller goes away. Returns when the keys are wiped,
+    /// or the process that had them is gone and a fresh one is there.
+    ///
+    /// # Errors
+    /// VAULT_UNAVAILABLE when the vault neither answers nor is replaced.
+    pub fn locking(&self, request: &Request) -> impl Future<Output = Result<()>> + use<> {
+        let before = self.process();
+        let posted = self.post(request, Vec::new());
+        let vault = self.clone();
+        async move {
+            if let Ok(waiting) = posted {
+                let closed = waiting.closed.clone();
+                match waiting.answer(LOCK_LIMIT).await {
+                    Ok(Response::Done) => return Ok(()),
+                    // A session that the vault does not know is locked.
+                    Err(error) if error.fault() == Fault::CredentialLocked => return Ok(()),
+                    // A vault that does not lock is replaced, whatever it says.
+                    _ => closed.cancel(),
+                }
+            }
+            let mut process = vault.0.process.subscribe();
+            let replaced = process.wait_for(|now| now.is_some() && (before.is_none() || *now != before));
+            match tokio::time::timeout(REPLACE_LIMIT, replaced).await {
+                Ok(Ok(_)) => Ok(()),
+                _ => Err(Fault::VaultUnavailable.because("it neither answered nor was replaced in time")),
             }
         }
     }
 
-    /// Serves a fresh vault until its link breaks; then every waiting call has failed.
+    /// Serves a fresh vault until its link breaks or is closed; then every waiting call has failed.
     pub async fn serve(&self, fresh: Fresh) {
         let Ok(socket) = adopt(fresh.socket) else {
             return tracing::error!("the vault's socket cannot be used");
         };
         let (reader, writer) = socket.into_split();
         let (queue, outgoing) = mpsc::channel(QUEUE);
-        self.state().link = Some(Link { pid: fresh.pid, since: SystemTime::now(), queue });
-        self.0.linked.notify_one();
+        let closed = CancellationToken::new();
+        self.state().link = Some(Link { queue, closed: closed.clone() });
+        self.0.process.send_replace(Some((fresh.pid, SystemTime::now())));
         let ended = tokio::select! {
             ended = self.read(reader) => ended,
             ended = write(writer, outgoing) => ended,
+            () = closed.cancelled() => Ok(()),
         };
         if let Err(error) = ended {
             tracing::warn!(%error, "the link to the vault broke");
         }
-        let mut state = self.state();
-        state.link = None;
-        state.waiting.clear();
+        self.unlink();
     }
 
     /// Closes the link: the vault ends.
     pub fn close(&self) {
+        self.unlink();
+    }
+
+    fn unlink(&self) {
         let mut state = self.state();
-        state.link = None;
-        state.waiting.clear();
+        if let Some(link) = state.link.take() {
+            link.closed.cancel();
+        }
+        self.0.process.send_replace(None);
+        // Those who wait look at the link when they wake.
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting);
     }
 
     async fn read(&self, mut reader: OwnedReadHalf) -> io::Result<()> {
@@ -172,25 +215,57 @@ impl Vault {
             Some(sender) => sender.send(response).err(),
             None => Some(response),
         };
-        // Nobody waits any more: what the answer opened must not stay open.
-        match unclaimed {
-            Some(Response::Opened { session, .. }) => self.tell(&Request::Lock { session }),
-            Some(Response::Account { pending, .. }) => self.tell(&Request::DiscardAccount { pending }),
+        if let Some(response) = unclaimed {
+            self.reclaim(response);
+        }
+    }
+
+    /// Nobody waits any more: what the answer opened must not stay open.
+    fn reclaim(&self, response: Response) {
+        match response {
+            Response::Opened { session, .. } => self.tell(&Request::Lock { session }),
+            Response::Account { pending, .. } => self.tell(&Request::DiscardAccount { pending }),
             _ => {}
         }
     }
 }
 
-/// Removes a call from the list when its caller goes away, and ends the vault's wait for a person.
-struct Waiting<'a> {
-    vault: &'a Vault,
+/// A call on its way. When its caller goes away it is taken from the list, the vault's wait for a person ends, and
+/// what an answer on the last stretch opened is closed.
+struct Waiting {
+    vault: Vault,
     id: u64,
     needs_person: bool,
+    receiver: oneshot::Receiver<Response>,
+    closed: CancellationToken,
 }
 
-impl Drop for Waiting<'_> {
+impl Waiting {
+    async fn answer(mut self, limit: Duration) -> Result<Response> {
+        let response = match tokio::time::timeout(limit, &mut self.receiver).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => return Err(Fault::VaultUnavailable.into()),
+            Err(_) => {
+                tracing::error!("the vault does not answer and is replaced");
+                self.closed.cancel();
+                return Err(Fault::VaultUnavailable.because("it did not answer in time"));
+            }
+        };
+        self.needs_person = false;
+        match response {
+            Response::Error(error) => Err(error.into()),
+            response => Ok(response),
+        }
+    }
+}
+
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.vault.state().waiting.remove(&self.id);
+        self.receiver.close();
+        if let Ok(response) = self.receiver.try_recv() {
+            return self.vault.reclaim(response);
+        }
         if self.needs_person {
             self.vault.tell(&Request::CancelSecret { request: self.id });
         }

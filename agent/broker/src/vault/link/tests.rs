@@ -133,3 +133,66 @@ async fn what_the_vault_refuses_is_a_fault() {
     .unwrap();
     assert_eq!(call.await.unwrap().err().unwrap().fault(), Fault::WrongPassphrase);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_locking_goes_out_though_its_caller_went_away() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    drop(vault.locking(&Request::LockAll));
+    let ids = tokio::task::spawn_blocking(move || read_ids(&theirs, 1)).await.unwrap();
+    assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_vault_that_does_not_lock_is_given_up_and_no_call_hangs() {
+    let (ours, _theirs) = StdStream::pair().unwrap();
+    let vault = Vault::default();
+    let serving = vault.clone();
+    let served = tokio::spawn(async move { serving.serve(Fresh { pid: 1, socket: ours }).await });
+    ready(&vault).await;
+    // More than the socket takes, so that the writer is stuck.
+    let calls: Vec<_> = (0..4)
+        .map(|_| {
+            let vault = vault.clone();
+            let request = Request::Mac { session: SessionId(1), data: vec![0; 1 << 20] };
+            tokio::spawn(async move { vault.call(&request, Vec::new()).await.map(drop) })
+        })
+        .collect();
+    let locking = vault.locking(&Request::LockAll);
+    let locked = tokio::spawn(locking);
+    tokio::time::timeout(Duration::from_secs(5), served).await.expect("the link stays").unwrap();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap_err().fault(), Fault::VaultUnavailable);
+    }
+    // A fresh one is linked: the locking is done.
+    let (ours, _fresh) = StdStream::pair().unwrap();
+    let serving = vault.clone();
+    tokio::spawn(async move { serving.serve(Fresh { pid: 2, socket: ours }).await });
+    locked.await.unwrap().unwrap();
+}
+
+/// An answer that was delivered but not looked at belongs to nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_session_delivered_to_a_caller_that_went_away_is_locked() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    let request = Request::OpenSoftwareCertificate {
+        pkcs12: Vec::new(),
+        secret: SecretSource::Inline(SecretBytes::new(b"x".to_vec())),
+        now: 0,
+        expected: None,
+    };
+    let waiting = vault.post(&request, Vec::new()).unwrap();
+    let opened = Response::Opened {
+        session: SessionId(78),
+        uid: life_pki::Uid::from_random([7; 16]),
+        authentication: Vec::new(),
+        signature: Vec::new(),
+        encryption: Vec::new(),
+        issuers: Vec::new(),
+    };
+    vault.deliver(waiting.id, opened);
+    drop(waiting);
+    let ids = tokio::task::spawn_blocking(move || read_ids(&theirs, 2)).await.unwrap();
+    assert_eq!(ids.len(), 2);
+}
