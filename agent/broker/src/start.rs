@@ -104,7 +104,7 @@ pub fn folders(arguments: &Arguments, config: &Config) -> Result<Paths, StartErr
     Ok(paths)
 }
 
-/// The runtime: one worker, which PERFORMANCE's figures ask for, on threads that may also block.
+/// The runtime: one I/O worker, because two of them halve the throughput of streams on two cores; its thread may block.
 ///
 /// # Errors
 /// What the system says.
