@@ -1,7 +1,7 @@
 //! What the agent needs of the operating system: secrets that wipe themselves, process hardening,
 //! peer identity, descriptors passed over sockets, and files that are written whole or not at all.
 //!
-//! This is the only crate that may hold `unsafe` code; today it needs none. Locked memory and the sandbox have
+//! This is the only crate that may hold `unsafe` code: today the allocator that wipes. Locked memory and the sandbox have
 //! their place here, behind the same interfaces: [`secret`] is where secrets are born and die, and
 //! [`hardening::harden`] is what each process calls first.
 
@@ -12,3 +12,4 @@ pub mod peer;
 pub mod private_dir;
 pub mod secret;
 pub mod stream;
+pub mod wiping_allocator;
