@@ -2,9 +2,12 @@
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use life_sys::peer::own_uid;
+
+use super::trust::{SHORT_PREFIX, short_parents};
 use crate::connection::check_path;
 use crate::error::Error;
 
@@ -18,15 +21,18 @@ pub struct Layout {
 const OURS: &[&str] = &["agent", "ca.pem", "dev.json", "env", "logs", "platform", "run", "users"];
 
 impl Layout {
-    /// Takes an existing folder or makes it. It must be empty; it becomes closed to everybody else.
+    /// Takes an existing folder or makes it. It must be empty and our own; it becomes closed to everybody else.
     pub fn create(root: &Path) -> Result<Self, Error> {
         let failed = |error| Error::create(root, error);
         DirBuilder::new().recursive(true).mode(0o700).create(root).map_err(failed)?;
         let root = root.canonicalize().map_err(failed)?;
-        if fs::read_dir(&root).map_err(failed)?.next().is_some() {
-            return Err(Error::CannotCreate { path: root, source: io::ErrorKind::DirectoryNotEmpty.into() });
+        if root.metadata().map_err(failed)?.uid() != own_uid() {
+            return Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, "it is another user's")));
         }
+        check_empty(&root)?;
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(failed)?;
+        // Once more, now that nobody else can add anything.
+        check_empty(&root)?;
         let layout = Self { root };
         for folder in [layout.platform(), layout.agent(), layout.logs(), layout.users(), layout.run()] {
             DirBuilder::new().mode(0o700).create(&folder).map_err(|error| Error::create(&folder, error))?;
@@ -89,10 +95,10 @@ impl Layout {
         if check_path(&self.run().join("agent.sock")).is_ok() {
             return Ok((self.run(), false));
         }
-        let parent = crate::connection::variable("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let parent = parent.filter(|parent| parent.is_dir()).unwrap_or_else(|| PathBuf::from("/tmp"));
+        let parent = short_parents().into_iter().find(|parent| parent.is_dir());
+        let parent = parent.unwrap_or_else(|| PathBuf::from("/tmp"));
         let short = tempfile::Builder::new()
-            .prefix("life-dev-")
+            .prefix(SHORT_PREFIX)
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&parent);
         let short = short.map_err(|error| Error::create(&parent, error))?.keep();
@@ -115,9 +121,29 @@ impl Layout {
     }
 }
 
+fn check_empty(root: &Path) -> Result<(), Error> {
+    let mut entries = fs::read_dir(root).map_err(|error| Error::create(root, error))?;
+    match entries.next() {
+        Some(_) => Err(Error::create(root, io::ErrorKind::DirectoryNotEmpty.into())),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::trust::tests::foreign_folder;
     use super::*;
+
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        match Layout::create(&foreign_folder(parent.path())) {
+            Err(Error::CannotCreate { source, .. }) => {
+                assert_eq!(source.kind(), io::ErrorKind::PermissionDenied);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn an_empty_folder_is_taken_and_closed_another_refused() {

@@ -8,6 +8,7 @@ mod shell;
 mod start;
 mod state;
 mod stop;
+mod trust;
 mod users;
 
 pub use layout::Layout;

@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use life_sys::peer::own_uid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, pidfd_send_signal, waitpid};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
+/// The programs that `up` starts.
+const PROGRAMS: &[&str] = &["life-agentd", "life-platform"];
 /// How long a process may take to start.
 const START: Duration = Duration::from_secs(30);
 /// How long a process may take to end by itself.
@@ -51,10 +54,13 @@ pub fn spawn(name: &str, mut command: Command, logs: &Path) -> Result<Started, E
     command.stdin(Stdio::null()).stdout(private_file(&out)?).stderr(private_file(&log)?).process_group(0);
     let failed = |error: io::Error| Error::Dev(format!("{name} does not start: {error}"));
     let child = command.spawn().map_err(failed)?;
-    let pid = child.id();
-    let start_time = start_time(pid).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    let process = Process { name: name.to_owned(), pid, start_time, boot_id: boot_id() };
+    let process = known(name, child.id()).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     Ok(Started { process, child, out, log })
+}
+
+/// How a running process is known from now on.
+pub(super) fn known(name: &str, pid: u32) -> Option<Process> {
+    Some(Process { name: name.to_owned(), pid, start_time: start_time(pid)?, boot_id: boot_id() })
 }
 
 fn private_file(path: &Path) -> Result<File, Error> {
@@ -129,6 +135,14 @@ impl Process {
         }
     }
 
+    /// Refuses a live process that is none of our programs, or another user's: `up` did not start it.
+    pub fn check(&self) -> Result<(), Error> {
+        let refused = |why: io::Error| {
+            Error::Config(format!("process {} ({}): {why}: nothing was ended", self.pid, self.name))
+        };
+        self.handle().map(drop).map_err(refused)
+    }
+
     /// Whether it still runs.
     pub fn is_alive(&self) -> bool {
         self.handle().is_ok_and(|handle| handle.is_some())
@@ -144,6 +158,12 @@ impl Process {
         };
         // Compared after the handle is open: from here on the id cannot change hands.
         let same = start_time(self.pid) == Some(self.start_time) && boot_id() == self.boot_id;
+        if same && !is_ours(self.pid) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "it is no process that `up` started",
+            ));
+        }
         Ok(same.then_some(handle))
     }
 }
@@ -175,6 +195,27 @@ fn start_time(pid: u32) -> Option<u64> {
     fields.nth(18)?.parse().ok()
 }
 
+/// Whether a process runs one of our programs for this user.
+///
+/// A hardened process does not show its executable to its own user; then its name has to do.
+fn is_ours(pid: u32) -> bool {
+    let program = match fs::read_link(format!("/proc/{pid}/exe")) {
+        Ok(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()),
+        Err(_) => fs::read_to_string(format!("/proc/{pid}/comm")).ok().map(|name| name.trim_end().to_owned()),
+    };
+    // The kernel marks a program that was replaced or removed while it runs.
+    let program = program.unwrap_or_default();
+    let program = program.strip_suffix(" (deleted)").unwrap_or(&program);
+    PROGRAMS.contains(&program) && uid(pid) == Some(own_uid())
+}
+
+/// The effective user id of a process.
+fn uid(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
@@ -185,9 +226,28 @@ mod tests {
 
     fn sleeper() -> (Started, tempfile::TempDir) {
         let logs = tempfile::tempdir().unwrap();
-        let mut command = Command::new("sleep");
+        // A program of our name. It is another process that writes it: a program open for writing cannot be started.
+        let program = logs.path().join("life-agentd");
+        assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
+        let mut command = Command::new(program);
         command.arg("600");
         (spawn("sleeper", command, logs.path()).unwrap(), logs)
+    }
+
+    #[test]
+    fn a_program_of_another_name_is_not_ours() {
+        let (sleeper, logs) = sleeper();
+        sleeper.process.check().unwrap();
+        fs::remove_file(logs.path().join("life-agentd")).unwrap();
+        sleeper.process.check().unwrap();
+        sleeper.process.end().unwrap();
+        let mut other = Command::new("sleep").arg("600").spawn().unwrap();
+        let process = known("agent", other.id()).unwrap();
+        assert!(!process.is_alive());
+        assert!(process.check().is_err() && process.end().is_err());
+        assert!(other.try_wait().unwrap().is_none(), "it was ended");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 
     #[test]

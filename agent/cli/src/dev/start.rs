@@ -16,7 +16,7 @@ use super::layout::Layout;
 use super::process::{Started, spawn};
 use super::shell::Environment;
 use super::state::State;
-use super::stop::remove;
+use super::stop::stop;
 use super::users::{self, User};
 use crate::connection::{Connection, SOCKET_VARIABLE, check_path};
 use crate::error::Error;
@@ -86,7 +86,9 @@ struct Guard<'a> {
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
         if self.armed {
-            let _first_error_is_told = remove(self.layout);
+            // The folder was empty before: whatever lies there now is ours, with or without a state file.
+            let _first_error_is_told = stop(self.layout);
+            let _first_error_is_told = self.layout.remove();
         }
     }
 }

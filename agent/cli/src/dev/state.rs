@@ -1,7 +1,5 @@
 //! What runs: written before each step that leaves something behind, so that `down` finds it.
 
-use std::fs;
-use std::io;
 use std::path::PathBuf;
 
 use life_sys::files::write_atomically;
@@ -9,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::process::Process;
+use super::trust;
 use crate::error::Error;
 
 /// The version of the file.
@@ -31,16 +30,25 @@ impl State {
     }
 
     /// Reads what an earlier run wrote; nothing when there is no such file.
+    ///
+    /// Fails with [`Error::Config`] when somebody else can have written it, or when it names what `up` cannot have
+    /// made: a folder elsewhere, or a live process that is none of our programs.
     pub fn read(layout: &Layout) -> Result<Option<Self>, Error> {
         let path = layout.state();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(Error::Read { name: path.display().to_string(), source }),
+        if !layout.root().exists() {
+            return Ok(None);
+        }
+        trust::check_folder(layout.root())?;
+        let Some(text) = trust::read(&path)? else {
+            return Ok(None);
         };
         let state: Option<Self> = serde_json::from_slice(&text).ok();
         match state {
-            Some(state) if state.version == VERSION => Ok(Some(state)),
+            Some(state) if state.version == VERSION => {
+                state.short_folder.as_deref().map_or(Ok(()), trust::check_short_folder)?;
+                state.processes.iter().try_for_each(Process::check)?;
+                Ok(Some(state))
+            }
             _ => Err(Error::data(
                 "FORMAT_INVALID",
                 format!("{} is damaged, or of another version: nothing was ended", path.display()),

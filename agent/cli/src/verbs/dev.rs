@@ -59,6 +59,9 @@ struct UpArguments {
 }
 
 /// Ends what `up` started, and waits for it. Ends no other process; succeeds when nothing runs.
+///
+/// Believes the folder's dev.json only where nobody else can have written it, and touches no process, file or folder
+/// that `up` does not make.
 #[derive(Args, Debug)]
 #[command(after_long_help = "JSON: {\"dir\",\"ended_processes\",\"removed\"}")]
 struct DownArguments {
