@@ -39,10 +39,10 @@ bench: ## Measures, beside the raw limits, in one run.
 	$(CARGO) build --release --locked
 	LIFE_BIN_DIR=$(CURDIR)/target/release $(CARGO) bench --locked -p life-e2e --bench agent
 
-soak: ## Runs the long counts that `make test` runs short.
+soak: ## Runs every test with the long counts: 4 GiB streams, hundreds of kills, a thousand random cases.
 	@scripts/need build test
 	$(CARGO) build --workspace --bins --locked
-	LIFE_SOAK=1 $(CARGO) test --workspace --locked -- --test-threads=1 soak
+	LIFE_SOAK=1 PROPTEST_CASES=1000 $(CARGO) test --workspace --locked
 
 fuzz: ## Fuzzes every parser where a nightly toolchain is there: make fuzz SECONDS_EACH=60.
 	@scripts/need build
