@@ -82,6 +82,7 @@ Exit codes (sysexits.h):
   66  no such input                           75  try again later
   67  no such user                            77  locked, or not allowed
   69  agent, vault or platform unavailable    78  not configured
+                                              130 interrupted, by Ctrl-C, SIGTERM or SIGHUP
 
 Errors as JSON (--json, on standard error):
   {\"error\":{\"reason\",\"message\",\"advice\",\"exit_code\",\"metadata\"}}; reasons are stable.

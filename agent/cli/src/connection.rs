@@ -2,6 +2,7 @@
 
 use std::env;
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use life_proto::v1::{
     accounts_client::AccountsClient, agent_client::AgentClient, credentials_client::CredentialsClient,
     crypto_client::CryptoClient, directory_client::DirectoryClient, messages_client::MessagesClient,
 };
+use life_sys::peer::{own_uid, peer};
 use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
@@ -105,6 +107,8 @@ impl Connection {
         let token = Token::from_environment()?;
         let not_running = |why: String| Error::NotRunning { socket: socket.to_owned(), why };
         let stream = UnixStream::connect(socket).await.map_err(|error| not_running(plain(&error)))?;
+        // Before a word is said: requests carry passphrases and content.
+        check_peer(&stream).map_err(|error| not_running(plain(&error)))?;
         // Best effort: a socket with smaller buffers is slower, no more.
         let _slower = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
         let _slower = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
@@ -123,6 +127,18 @@ impl Connection {
             .map_err(|error| not_running(innermost(&error)))?;
         Ok(Self { transport: InterceptedService::new(channel, token) })
     }
+}
+
+/// Refuses a socket that neither this user nor root listens on.
+pub fn check_peer(socket: impl AsFd) -> io::Result<()> {
+    if is_trusted(peer(socket)?.uid, own_uid()) {
+        return Ok(());
+    }
+    Err(io::ErrorKind::PermissionDenied.into())
+}
+
+fn is_trusted(peer: u32, own: u32) -> bool {
+    peer == own || peer == 0
 }
 
 /// Where the agent listens: `$LIFE_AGENT_SOCKET`, else `$XDG_RUNTIME_DIR/life/agent.sock`, else
@@ -177,6 +193,14 @@ mod tests {
         let path = |length: usize| PathBuf::from(format!("/{}", "x".repeat(length - 1)));
         assert!(check_path(&path(107)).is_ok());
         assert!(matches!(check_path(&path(108)), Err(Error::Config(_))));
+    }
+
+    #[test]
+    fn only_this_user_and_root_are_trusted() {
+        assert!(is_trusted(1000, 1000) && is_trusted(0, 1000));
+        assert!(!is_trusted(1001, 1000) && !is_trusted(1000, 0));
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        check_peer(one).unwrap();
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::connection::check_peer;
 use crate::error::Error;
 
 /// How long the agent may take to take a descriptor.
@@ -44,6 +45,7 @@ pub fn hand_over(ticket: &DescriptorTicket, descriptor: &OwnedFd) -> Result<(), 
 
 fn exchange(ticket: &DescriptorTicket, descriptor: &OwnedFd) -> io::Result<u8> {
     let mut socket = UnixStream::connect(&ticket.socket)?;
+    check_peer(&socket)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     let sent = send_with_fds(&socket, &ticket.ticket, &[descriptor.as_fd()])?;

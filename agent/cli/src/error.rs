@@ -48,6 +48,9 @@ pub enum Error {
     /// No agent answers.
     #[error("no agent answers at {}: {why}", .socket.display())]
     NotRunning { socket: PathBuf, why: String },
+    /// A user was registered, but the software certificate did not get where it was to go.
+    #[error("the account {uid} was made, but {cause}; {}", rescued(.saved.as_deref()))]
+    Rescued { uid: String, saved: Option<PathBuf>, cause: Box<Self> },
     /// Reading failed.
     #[error("cannot read {name}: {source}")]
     Read { name: String, source: io::Error },
@@ -113,6 +116,7 @@ impl Error {
             Self::Dev(_) | Self::Lost(_) | Self::NotRunning { .. } => Exit::Unavailable,
             Self::Interrupted => Exit::Interrupted,
             Self::NoInput { .. } => Exit::NoInput,
+            Self::Rescued { cause, .. } => cause.exit(),
             Self::Software(_) => Exit::Software,
             Self::Usage(_) => Exit::Usage,
         }
@@ -132,6 +136,8 @@ impl Error {
             Self::NoInput { .. } => "INPUT_MISSING",
             Self::Lost(_) | Self::NotRunning { .. } => "AGENT_UNAVAILABLE",
             Self::Read { .. } => "READ_FAILED",
+            Self::Rescued { saved: Some(_), .. } => "OUTPUT_ELSEWHERE",
+            Self::Rescued { saved: None, .. } => "CREDENTIAL_LOST",
             Self::Software(_) => "INTERNAL",
             Self::Usage(_) => "USAGE",
             Self::Write { .. } => "WRITE_FAILED",
@@ -207,6 +213,17 @@ impl From<Status> for Error {
             text => text.to_owned(),
         };
         Self::Agent(Box::new(Refusal { code: status.code(), reason, message, metadata }))
+    }
+}
+
+/// What became of a software certificate.
+fn rescued(saved: Option<&Path>) -> String {
+    match saved {
+        Some(path) => format!("its software certificate was saved as {}: keep it well", path.display()),
+        None => {
+            "its software certificate could be saved nowhere: the account cannot be unlocked, register again"
+                .into()
+        }
     }
 }
 

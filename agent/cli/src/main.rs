@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         tokio::select! {
             biased;
             result = verbs::run(cli.command, &context) => result,
-            interrupted = interrupt::wait() => Err(interrupted),
+            interrupted = interrupt::wait(output) => Err(interrupted),
         }
     });
     // Threads that write staged files clean up; one that waits for a terminal or a pipe is left behind.

@@ -29,13 +29,40 @@ impl FromStr for UserName {
 
     fn from_str(text: &str) -> Result<Self, InvalidUser> {
         let uid = text.strip_prefix("users/").or_else(|| text.strip_prefix("urn:uuid:")).unwrap_or(text);
-        let shaped = uid.len() == 36
-            && uid.bytes().enumerate().all(|(i, byte)| match i {
-                8 | 13 | 18 | 23 => byte == b'-',
-                _ => byte.is_ascii_hexdigit(),
-            });
-        if shaped { Ok(Self(uid.to_ascii_lowercase())) } else { Err(InvalidUser) }
+        if is_uuid(uid) { Ok(Self(uid.to_ascii_lowercase())) } else { Err(InvalidUser) }
     }
+}
+
+/// A message in an inbox: a UUID, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageId(String);
+
+/// The text does not name a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a message: give an id such as life inbox list prints, a UUID")]
+pub struct InvalidMessage;
+
+impl FromStr for MessageId {
+    type Err = InvalidMessage;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMessage> {
+        if is_uuid(text) { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidMessage) }
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Whether a text has the shape of a UUID (RFC 9562 §4).
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
 }
 
 impl fmt::Display for UserName {

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use zeroize::Zeroize;
 
 use crate::error::Error;
+use crate::files::in_background;
 
 /// The longest passphrase, in bytes.
 const LIMIT: usize = 1024;
@@ -41,8 +42,8 @@ impl Source {
     pub async fn read(&self, question: &str) -> Result<SecretBytes, Error> {
         match self {
             Self::Terminal => ask(question).await,
-            Self::File(path) => read_file(path),
-            Self::Descriptor(number) => read_file(&PathBuf::from(format!("/dev/fd/{number}"))),
+            Self::File(path) => read_file(path.clone()).await,
+            Self::Descriptor(number) => read_file(PathBuf::from(format!("/dev/fd/{number}"))).await,
         }
     }
 
@@ -70,7 +71,12 @@ async fn repeat(first: SecretBytes) -> Result<SecretBytes, Error> {
     }
 }
 
-fn read_file(path: &Path) -> Result<SecretBytes, Error> {
+/// Reads on a thread of its own: a pipe may let us wait.
+async fn read_file(path: PathBuf) -> Result<SecretBytes, Error> {
+    in_background(move || read_file_now(&path)).await
+}
+
+fn read_file_now(path: &Path) -> Result<SecretBytes, Error> {
     let file = File::open(path).map_err(|error| Error::no_input(path, error))?;
     let mut bytes = Vec::with_capacity(LIMIT + 3);
     let read = file.take(LIMIT as u64 + 2).read_to_end(&mut bytes);

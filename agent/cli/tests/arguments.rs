@@ -184,3 +184,39 @@ fn a_folder_that_is_not_empty_is_not_taken() {
     assert_eq!(code(&output), 73, "{}", stderr(&output));
     assert_eq!(folder.names(), ["mine"]);
 }
+
+#[test]
+fn a_folder_that_is_no_set_up_is_not_emptied() {
+    let folder = Folder::new();
+    for name in ["agent", "users"] {
+        std::fs::create_dir(folder.path(name)).unwrap();
+    }
+    folder.write("env", b"mine");
+    let output = run(["dev", "down", "--remove", "--dir", folder.root().to_str().unwrap()]);
+    assert_eq!(code(&output), 78, "{}", stderr(&output));
+    assert_eq!(folder.names(), ["agent", "env", "users"]);
+}
+
+#[test]
+fn lock_takes_its_user_from_the_option_too() {
+    let other = "00000000-0000-4000-8000-000000000000";
+    let output = run(["lock", UID, "--as", other]);
+    assert_eq!(code(&output), 64, "{}", stderr(&output));
+}
+
+#[test]
+fn messages_are_named_by_uuid() {
+    for arguments in
+        [&["inbox", "get", "../x"][..], &["inbox", "delete", "x"], &["inbox", "get", "x", "--raw"]]
+    {
+        assert_eq!(code(&run(arguments)), 64, "{arguments:?}");
+    }
+}
+
+#[test]
+fn man_pages_are_reported_as_json() {
+    let folder = Folder::new();
+    let output = run(["man", "--json", folder.path("man").to_str().unwrap()]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["written"].as_u64().is_some_and(|written| written > 20));
+}

@@ -10,6 +10,7 @@ use life_proto::CHUNK_LIMIT;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::in_background;
 use crate::error::Error;
 
 /// How many chunks are read ahead of the connection.
@@ -37,8 +38,14 @@ pub enum Gathered {
 impl Input {
     /// Opens a file, or standard input for `-`.
     ///
-    /// Fails with [`Error::NoInput`] for what does not exist, may not be read, or is a folder.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// Waits for a pipe's writer, on a thread of its own, so that the command can be interrupted meanwhile. Fails with
+    /// [`Error::NoInput`] for what does not exist, may not be read, or is a folder.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let path = path.to_owned();
+        in_background(move || Self::open_now(&path)).await
+    }
+
+    fn open_now(path: &Path) -> Result<Self, Error> {
         if path == Path::new("-") {
             let owned = io::stdin().as_fd().try_clone_to_owned();
             let file = File::from(owned.map_err(|error| Error::no_input(path, error))?);
@@ -125,7 +132,7 @@ impl Input {
     }
 
     async fn read_head(mut self, chunks: usize) -> Result<Self, Error> {
-        let read = spawn_blocking(move || {
+        in_background(move || {
             while self.head.len() < chunks && self.head.last().is_none_or(|chunk| chunk.len() == CHUNK_LIMIT)
             {
                 let chunk = read_chunk(&mut self.file, &self.name)?;
@@ -135,8 +142,8 @@ impl Input {
                 self.head.push(chunk);
             }
             Ok(self)
-        });
-        read.await.map_err(|error| Error::Software(error.to_string()))?
+        })
+        .await
     }
 }
 
@@ -163,7 +170,7 @@ mod tests {
     fn input(size: usize) -> Input {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&vec![7; size]).unwrap();
-        Input::open(file.path()).unwrap()
+        Input::open_now(file.path()).unwrap()
     }
 
     async fn drain(mut chunks: Chunks) -> Vec<usize> {
@@ -209,7 +216,7 @@ mod tests {
     #[test]
     fn folders_and_missing_files_are_no_input() {
         for path in ["/", "/nonexistent/file"] {
-            assert!(matches!(Input::open(Path::new(path)), Err(Error::NoInput { .. })));
+            assert!(matches!(Input::open_now(Path::new(path)), Err(Error::NoInput { .. })));
         }
     }
 }

@@ -147,7 +147,8 @@ mod tests {
         assert_eq!(file.trailer().unwrap(), &b"a sealed trailer"[..]);
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let mut target = Target::open(&Place::Path(out.clone()), Existing::Keep, Content::Sealed).unwrap();
+        let mut target =
+            Target::open_now(&Place::Path(out.clone()), Existing::Keep, Content::Sealed).unwrap();
         let new = sealed(b"another envelope", b"the stream itself", b"a sealed trailer");
         assert_eq!(file.splice(&new[..69], &mut target).unwrap(), new.len() as u64);
         target.commit().unwrap();

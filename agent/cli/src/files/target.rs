@@ -1,7 +1,7 @@
 //! Writing: a staged file, or straight into a pipe, a device or standard output.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub use life_sys::files::Existing;
 use life_sys::files::UnlinkedTemp;
 
+use super::in_background;
+use super::text::CutText;
 use crate::error::Error;
 
 /// Where output goes.
@@ -23,7 +25,9 @@ pub enum Place {
 /// What is written: it decides who may read the file, and what a terminal may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Opened content or a credential: for its owner alone.
+    /// A credential: for its owner alone, and for no terminal.
+    Credential,
+    /// Opened content: for its owner alone; a terminal may show it where it is text.
     Private,
     /// Ciphertext, signatures, certificates: as the umask has it.
     Sealed,
@@ -32,7 +36,7 @@ pub enum Content {
 impl Content {
     fn mode(self) -> u32 {
         match self {
-            Self::Private => 0o600,
+            Self::Credential | Self::Private => 0o600,
             Self::Sealed => 0o666,
         }
     }
@@ -50,7 +54,18 @@ enum Kind {
     /// A file that gets its name at the end.
     Staged(UnlinkedTemp, Existing),
     /// A terminal: text only.
-    Terminal(File),
+    Terminal(File, CutText),
+}
+
+impl Kind {
+    /// What is open already: a terminal is told apart, and refused for what no person can read.
+    fn of_open(file: File, content: Content) -> Result<Self, Error> {
+        match (file.is_terminal(), content) {
+            (false, _) => Ok(Self::Direct(file)),
+            (true, Content::Private) => Ok(Self::Terminal(file, CutText::default())),
+            (true, _) => Err(binary_to_terminal()),
+        }
+    }
 }
 
 impl Place {
@@ -92,9 +107,17 @@ pub fn with_added_extension(path: &Path, extension: &str) -> PathBuf {
 impl Target {
     /// Opens an output.
     ///
-    /// Fails with [`Error::Exists`] for a file that may not be replaced, with [`Error::CannotCreate`] for a folder
-    /// that is missing or read-only, and with [`Error::Usage`] when ciphertext would go to a terminal.
-    pub fn open(place: &Place, existing: Existing, content: Content) -> Result<Self, Error> {
+    /// Waits for a pipe's reader, on a thread of its own, so that the command can be interrupted meanwhile. Fails with
+    /// [`Error::Exists`] for a file that may not be replaced, with [`Error::CannotCreate`] for a folder that is missing
+    /// or read-only and for a link that leads nowhere, and with [`Error::Usage`] when what no person can read would go
+    /// to a terminal.
+    pub async fn open(place: &Place, existing: Existing, content: Content) -> Result<Self, Error> {
+        let place = place.clone();
+        in_background(move || Self::open_now(&place, existing, content)).await
+    }
+
+    /// The same on this thread.
+    pub fn open_now(place: &Place, existing: Existing, content: Content) -> Result<Self, Error> {
         match place {
             Place::Stdout => Self::stdout(content),
             Place::Path(path) => Self::path(path, existing, content),
@@ -106,13 +129,22 @@ impl Target {
         matches!(self.kind, Kind::Staged(..))
     }
 
+    /// Makes sure that a staged file has room for `length` bytes, before work begins whose result is written once.
+    pub fn reserve(&mut self, length: usize) -> Result<(), Error> {
+        let Kind::Staged(staged, _) = &mut self.kind else { return Ok(()) };
+        let file = staged.file();
+        let reserved = file.write_all(&vec![0; length]).and_then(|()| file.sync_all());
+        let reserved = reserved.and_then(|()| file.rewind()).and_then(|()| file.set_len(0));
+        reserved.map_err(|error| Error::write(self.name.as_str(), error))
+    }
+
     /// Writes on.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let file = match &mut self.kind {
             Kind::Direct(file) => file,
             Kind::Staged(staged, _) => staged.file(),
-            Kind::Terminal(file) => {
-                if !is_text(bytes) {
+            Kind::Terminal(file, cut) => {
+                if !cut.take(bytes) {
                     return Err(binary_to_terminal());
                 }
                 file
@@ -124,7 +156,7 @@ impl Target {
     /// Writes the file of another kind: all of `source` from where it stands, by the kernel where possible.
     pub fn copy(&mut self, source: &mut File) -> Result<u64, Error> {
         let file = match &mut self.kind {
-            Kind::Direct(file) | Kind::Terminal(file) => file,
+            Kind::Direct(file) | Kind::Terminal(file, _) => file,
             Kind::Staged(staged, _) => staged.file(),
         };
         io::copy(source, file).map_err(|error| Error::write(self.name.as_str(), error))
@@ -133,7 +165,7 @@ impl Target {
     /// Completes the output: a staged file becomes durable and visible.
     pub fn commit(self) -> Result<(), Error> {
         match self.kind {
-            Kind::Direct(_) | Kind::Terminal(_) => Ok(()),
+            Kind::Direct(_) | Kind::Terminal(..) => Ok(()),
             Kind::Staged(staged, existing) => staged.persist(existing).map_err(|error| match error.kind() {
                 io::ErrorKind::AlreadyExists => Error::Exists(PathBuf::from(&self.name)),
                 _ => Error::write(self.name.as_str(), error),
@@ -144,14 +176,8 @@ impl Target {
     fn stdout(content: Content) -> Result<Self, Error> {
         let name = "the standard output";
         let stdout = io::stdout();
-        let terminal = stdout.is_terminal();
-        if terminal && content == Content::Sealed {
-            return Err(binary_to_terminal());
-        }
         let owned = stdout.as_fd().try_clone_to_owned().map_err(|error| Error::write(name, error))?;
-        let file = File::from(owned);
-        let kind = if terminal { Kind::Terminal(file) } else { Kind::Direct(file) };
-        Ok(Self { name: name.into(), kind })
+        Ok(Self { name: name.into(), kind: Kind::of_open(File::from(owned), content)? })
     }
 
     fn path(path: &Path, existing: Existing, content: Content) -> Result<Self, Error> {
@@ -160,13 +186,19 @@ impl Target {
         // A link leads to the file that is meant.
         let (path, found) = match path.metadata() {
             Ok(metadata) => (path.canonicalize().map_err(failed)?, Some(metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Nothing can be put in the place of a link without losing the link.
+                if path.is_symlink() {
+                    return Err(failed(io::Error::new(error.kind(), "it is a link that leads nowhere")));
+                }
+                (path.to_owned(), None)
+            }
             Err(error) => return Err(failed(error)),
         };
         let kind = match found {
             Some(found) if found.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
             Some(found) if !found.is_file() => {
-                Kind::Direct(OpenOptions::new().write(true).open(&path).map_err(failed)?)
+                Kind::of_open(OpenOptions::new().write(true).open(&path).map_err(failed)?, content)?
             }
             Some(_) if existing == Existing::Keep => return Err(Error::Exists(path)),
             found => {
@@ -188,30 +220,9 @@ fn binary_to_terminal() -> Error {
     )
 }
 
-/// Whether a terminal can show the bytes: UTF-8 (it may be cut at the end) without control characters.
-fn is_text(bytes: &[u8]) -> bool {
-    let text = match std::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) if error.error_len().is_none() => {
-            let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            std::str::from_utf8(valid).unwrap_or_default()
-        }
-        Err(_) => return false,
-    };
-    text.chars().all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn terminals_get_text_only() {
-        assert!(is_text("Befund: unauffällig\n".as_bytes()));
-        assert!(is_text(&"ä".as_bytes()[..1]));
-        assert!(!is_text(b"\x1b]0;title\x07"));
-        assert!(!is_text(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"));
-    }
 
     #[test]
     fn places_have_sensible_names() {
@@ -228,8 +239,8 @@ mod tests {
         std::fs::write(&path, b"old").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let place = Place::Path(path.clone());
-        assert!(matches!(Target::open(&place, Existing::Keep, Content::Sealed), Err(Error::Exists(_))));
-        let mut target = Target::open(&place, Existing::Replace, Content::Private).unwrap();
+        assert!(matches!(Target::open_now(&place, Existing::Keep, Content::Sealed), Err(Error::Exists(_))));
+        let mut target = Target::open_now(&place, Existing::Replace, Content::Private).unwrap();
         target.write(b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         target.commit().unwrap();
@@ -242,7 +253,7 @@ mod tests {
     fn a_target_that_is_dropped_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::Path(folder.path().join("out"));
-        let mut target = Target::open(&place, Existing::Keep, Content::Private).unwrap();
+        let mut target = Target::open_now(&place, Existing::Keep, Content::Private).unwrap();
         target.write(b"half").unwrap();
         drop(target);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -254,7 +265,7 @@ mod tests {
         let place = Place::Path(folder.path().to_owned());
         for existing in [Existing::Keep, Existing::Replace] {
             assert!(matches!(
-                Target::open(&place, existing, Content::Sealed),
+                Target::open_now(&place, existing, Content::Sealed),
                 Err(Error::CannotCreate { .. })
             ));
         }

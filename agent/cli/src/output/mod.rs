@@ -1,5 +1,6 @@
 //! The only part that prints: reports, warnings and errors, for people or as JSON.
 
+mod escape;
 mod progress;
 mod report;
 
@@ -7,6 +8,8 @@ use std::io::{self, IsTerminal, Write};
 
 use serde_json::{Value, json};
 
+pub use escape::escape_line;
+use escape::{escape, escape_json};
 pub use progress::Progress;
 pub use report::{RecipientReport, Report, SignatureVerdict, hex_or_none, time_or_none, word};
 
@@ -46,7 +49,7 @@ impl Output {
     pub fn answer(self, report: &impl Report) -> Result<(), Error> {
         let text = match self.format {
             Format::Json => to_line(&report.json()),
-            Format::Text => report.text(),
+            Format::Text => escape(&report.text()).into_owned(),
         };
         write_all(&mut io::stdout().lock(), &text)
     }
@@ -57,7 +60,7 @@ impl Output {
         match (self.format, stdout) {
             (Format::Json, Stdout::Reports) => self.answer(report),
             (Format::Json, Stdout::Content) => write_all(&mut io::stderr().lock(), &to_line(&report.json())),
-            (Format::Text, _) => write_all(&mut io::stderr().lock(), &report.text()),
+            (Format::Text, _) => write_all(&mut io::stderr().lock(), &escape(&report.text())),
         }
     }
 
@@ -70,7 +73,7 @@ impl Output {
     pub fn warn(self, reason: &str, text: &str) {
         let line = match self.format {
             Format::Json => to_line(&json!({ "warning": { "reason": reason, "message": text } })),
-            Format::Text => format!("life: warning: {text}\n"),
+            Format::Text => format!("life: warning: {}\n", escape(text)),
         };
         let _lost = io::stderr().lock().write_all(line.as_bytes());
     }
@@ -78,7 +81,7 @@ impl Output {
     /// Tells a person something in passing, on standard error; says nothing to scripts.
     pub fn note(self, text: &str) {
         if self.format == Format::Text {
-            let _lost = writeln!(io::stderr().lock(), "life: {text}");
+            let _lost = writeln!(io::stderr().lock(), "life: {}", escape(text));
         }
     }
 
@@ -88,6 +91,11 @@ impl Output {
             return;
         }
         let advice = error.advice();
+        let message = match error {
+            // What the agent passes on from a platform is one line, whatever it holds.
+            Error::Agent(refusal) => escape_line(&refusal.message),
+            error => escape(&error.to_string()).into_owned(),
+        };
         let line = match self.format {
             Format::Json => to_line(&json!({ "error": {
                 "reason": error.reason(),
@@ -97,8 +105,8 @@ impl Output {
                 "metadata": error.metadata(),
             } })),
             Format::Text => match advice {
-                Some(advice) => format!("life: {error}\n      {advice}\n"),
-                None => format!("life: {error}\n"),
+                Some(advice) => format!("life: {message}\n      {}\n", escape(&advice)),
+                None => format!("life: {message}\n"),
             },
         };
         let _lost = io::stderr().lock().write_all(line.as_bytes());
@@ -112,7 +120,7 @@ impl Output {
 }
 
 fn to_line(value: &Value) -> String {
-    format!("{value}\n")
+    escape_json(&value.to_string()) + "\n"
 }
 
 fn write_all(stream: &mut impl Write, text: &str) -> Result<(), Error> {

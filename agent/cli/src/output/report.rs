@@ -6,6 +6,7 @@ use life_proto::v1;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::escape_line;
 use crate::names::bare;
 
 /// Something a verb tells.
@@ -86,7 +87,7 @@ impl SignatureVerdict {
     pub fn text(&self) -> String {
         let mut text = format!("signature: {}", self.state);
         if let Some(signer) = &self.signer {
-            let _infallible = write!(text, ", by {}", bare(signer));
+            let _infallible = write!(text, ", by {}", escape_line(bare(signer)));
         }
         if let Some(trust) = &self.trust {
             let _infallible = write!(text, " ({trust})");
@@ -99,7 +100,7 @@ impl SignatureVerdict {
         }
         text.push('\n');
         if let Some(explanation) = &self.explanation {
-            let _infallible = writeln!(text, "  {explanation}");
+            let _infallible = writeln!(text, "  {}", escape_line(explanation));
         }
         text
     }
@@ -130,11 +131,11 @@ impl RecipientReport {
     pub fn lines(recipients: &[Self]) -> String {
         let mut text = String::new();
         for recipient in recipients {
-            let user = recipient.user.as_deref().map_or("unknown", bare);
+            let user = escape_line(recipient.user.as_deref().map_or("unknown", bare));
             let _infallible = write!(text, "  for {user}");
             match (recipient.origin.as_str(), &recipient.shared_by) {
                 ("SHARED", Some(by)) => {
-                    let _infallible = write!(text, ", shared by {}", bare(by));
+                    let _infallible = write!(text, ", shared by {}", escape_line(bare(by)));
                 }
                 ("UNACCOUNTED", _) => text.push_str(", vouched for by nobody"),
                 _ => {}

@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// Prints completions for a shell.
 ///
-/// For bash, for example: life completions bash > ~/.local/share/bash-completion/completions/life
+/// Prints the script as it is, also with --json. For bash, for example: life completions bash > ~/.local/share/bash-completion/completions/life
 #[derive(Args, Debug)]
 pub struct Arguments {
     /// The shell

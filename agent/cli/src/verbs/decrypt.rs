@@ -63,11 +63,11 @@ pub struct Decrypted {
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let path = path_or_stdin(arguments.file.clone());
-    let (head, input) = Input::open(&path)?.peek().await?;
+    let (head, input) = Input::open(&path).await?.peek().await?;
     let place = arguments.output.place(&path, without_life);
-    let target = Target::open(&place, arguments.output.overwrite(), Content::Private)?;
+    let target = Target::open(&place, arguments.output.overwrite(), Content::Private).await?;
     let receipt = match &arguments.receipt {
-        Some(path) => Input::open(path)?.read_all(SIGNATURE_LIMIT, "a receipt").await?,
+        Some(path) => Input::open(path).await?.read_all(SIGNATURE_LIMIT, "a receipt").await?,
         None => Bytes::new(),
     };
     let connection = context.connect().await?;

@@ -120,7 +120,7 @@ async fn stay(layout: &Layout, mut running: Running, context: &Context) -> Resul
         }
     };
     let failure = tokio::select! {
-        _interrupted = interrupt::wait() => None,
+        _interrupted = interrupt::wait(context.output) => None,
         error = failed => Some(error),
     };
     drop(guard);

@@ -67,9 +67,9 @@ struct Encrypted {
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let path = path_or_stdin(arguments.file.clone());
-    let input = Input::open(&path)?;
+    let input = Input::open(&path).await?;
     let place = arguments.output.place(&path, |path| Some(with_added_extension(path, "life")));
-    let target = Target::open(&place, arguments.output.overwrite(), Content::Sealed)?;
+    let target = Target::open(&place, arguments.output.overwrite(), Content::Sealed).await?;
     let writer = Writer::new(target);
     let connection = context.connect().await?;
     let gathered = if arguments.stream { Gathered::More(input) } else { input.gather(UNARY_LIMIT).await? };

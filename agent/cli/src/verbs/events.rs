@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::error::Error;
 use crate::names::bare;
-use crate::output::{Report, time_or_none, word};
+use crate::output::{Report, escape_line, time_or_none, word};
 
 /// Prints what happens in the agent, until interrupted.
 #[derive(Args, Debug)]
@@ -70,7 +70,7 @@ impl Report for Line {
         let mut text = format!("{} {}", self.time.as_deref().unwrap_or("-"), self.event);
         for (name, value) in self.details.as_object().into_iter().flatten() {
             match value.as_str() {
-                Some(value) => text.push_str(&format!(" {name}={}", bare(value))),
+                Some(value) => text.push_str(&format!(" {name}={}", escape_line(bare(value)))),
                 None => text.push_str(&format!(" {name}={value}")),
             }
         }

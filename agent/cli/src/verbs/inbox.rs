@@ -12,11 +12,14 @@ use super::decrypt::Decrypted;
 use crate::context::Context;
 use crate::error::Error;
 use crate::files::{Content, Place, Target, Writer};
-use crate::names::bare;
-use crate::output::{RecipientReport, Report, SignatureVerdict, time_or_none};
+use crate::names::{MessageId, bare};
+use crate::output::{RecipientReport, Report, SignatureVerdict, escape_line, time_or_none};
 
 /// How many messages are asked for at once.
 const PAGE: i32 = 500;
+
+/// How many messages are listed at most.
+const LIST_LIMIT: usize = 100_000;
 
 /// Reads the messages that others sent.
 #[derive(Args, Debug)]
@@ -37,9 +40,9 @@ enum Action {
 #[derive(Args, Debug)]
 #[command(after_long_help = "JSON: {\"deleted\"}")]
 struct DeleteArguments {
-    /// The message's id
+    /// The message's id, a UUID
     #[arg(value_name = "ID")]
-    message_id: String,
+    message_id: MessageId,
 }
 
 /// Fetches a message, opens it and checks who signed it. It stays in the inbox.
@@ -49,9 +52,9 @@ struct DeleteArguments {
 #[command(after_long_help = "\
 JSON: as of life decrypt; with --raw {\"output\",\"size\",\"receipt\"}, the receipt in hexadecimal digits or null.")]
 struct GetArguments {
-    /// The message's id
+    /// The message's id, a UUID
     #[arg(value_name = "ID")]
-    message_id: String,
+    message_id: MessageId,
     /// Fetch it as it lies there, still encrypted: life decrypt --purpose message opens it
     #[arg(long)]
     raw: bool,
@@ -106,33 +109,47 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
 }
 
 async fn delete(arguments: DeleteArguments, context: &Context) -> Result<(), Error> {
-    let request = v1::DeleteMessageRequest { user: context.user(), message_id: arguments.message_id.clone() };
+    let request =
+        v1::DeleteMessageRequest { user: context.user(), message_id: arguments.message_id.to_string() };
     context.connect().await?.messages().delete(request).await?;
-    context.output.answer(&Deleted { deleted: arguments.message_id })
+    context.output.answer(&Deleted { deleted: arguments.message_id.to_string() })
 }
 
 async fn list(context: &Context) -> Result<(), Error> {
     let mut client = context.connect().await?.messages();
     let mut messages = Vec::new();
     let mut page_token = String::new();
-    loop {
+    let mut complete = false;
+    while !complete && messages.len() < LIST_LIMIT {
+        let before = page_token.clone();
         let request = v1::ListMessagesRequest { user: context.user(), page_size: PAGE, page_token };
         let page = client.list(request).await?.into_inner();
+        // A platform could say for ever that there is more.
+        let moves = !page.messages.is_empty() && page.next_page_token != before;
         messages.extend(page.messages.into_iter().map(Message::from));
-        if page.next_page_token.is_empty() {
-            break;
-        }
         page_token = page.next_page_token;
+        complete = page_token.is_empty();
+        if !complete && !moves {
+            return Err(Error::data(
+                "FORMAT_INVALID",
+                "the platform's list of messages does not come to an end",
+            ));
+        }
+    }
+    messages.truncate(LIST_LIMIT);
+    if !complete {
+        let text = format!("there are more messages than the {LIST_LIMIT} listed: delete some");
+        context.output.warn("LIST_INCOMPLETE", &text);
     }
     context.output.answer(&Messages { messages })
 }
 
 async fn receive(arguments: GetArguments, context: &Context) -> Result<(), Error> {
     use v1::receive_response::Message as Received;
-    let (place, target) = open(&arguments, Content::Private)?;
+    let (place, target) = open(&arguments, Content::Private).await?;
     let request = v1::ReceiveRequest {
         user: context.user(),
-        message_id: arguments.message_id,
+        message_id: arguments.message_id.to_string(),
         // A staged file is seen by nobody until the result has come.
         allow_unverified_sender: target.is_staged(),
     };
@@ -164,12 +181,13 @@ async fn receive(arguments: GetArguments, context: &Context) -> Result<(), Error
 
 async fn fetch(arguments: GetArguments, context: &Context) -> Result<(), Error> {
     use v1::fetch_response::Message as Received;
-    let (place, target) = open(&arguments, Content::Sealed)?;
+    let (place, target) = open(&arguments, Content::Sealed).await?;
     let overwrite = arguments.output.overwrite();
-    let receipt_target = arguments.receipt.map(Place::named);
-    let receipt_target =
-        receipt_target.map(|place| Target::open(&place, overwrite, Content::Sealed)).transpose()?;
-    let request = v1::FetchRequest { user: context.user(), message_id: arguments.message_id };
+    let receipt_target = match arguments.receipt.map(Place::named) {
+        Some(place) => Some(Target::open(&place, overwrite, Content::Sealed).await?),
+        None => None,
+    };
+    let request = v1::FetchRequest { user: context.user(), message_id: arguments.message_id.to_string() };
     let mut progress = context.output.progress("fetching", None);
     let mut responses = context.connect().await?.messages().fetch(request).await?.into_inner();
     let mut writer = Writer::new(target);
@@ -199,10 +217,10 @@ async fn fetch(arguments: GetArguments, context: &Context) -> Result<(), Error> 
     context.output.done(&Fetched { output: place.display(), size: result.size, receipt }, stdout_of(&place))
 }
 
-fn open(arguments: &GetArguments, content: Content) -> Result<(Place, Target), Error> {
+async fn open(arguments: &GetArguments, content: Content) -> Result<(Place, Target), Error> {
     let overwrite = arguments.output.overwrite();
     let place = arguments.output.place(Path::new("-"), |_| None);
-    let target = Target::open(&place, overwrite, content)?;
+    let target = Target::open(&place, overwrite, content).await?;
     Ok((place, target))
 }
 
@@ -232,9 +250,8 @@ impl Report for Messages {
         let mut text = String::new();
         for message in &self.messages {
             let time = message.deposit_time.as_deref().unwrap_or("-");
-            let depositor = bare(&message.depositor);
-            let _infallible =
-                writeln!(text, "{}  {time}  {:>12}  {depositor}", message.message_id, message.size);
+            let (id, depositor) = (escape_line(&message.message_id), escape_line(bare(&message.depositor)));
+            let _infallible = writeln!(text, "{id}  {time}  {:>12}  {depositor}", message.size);
         }
         text
     }

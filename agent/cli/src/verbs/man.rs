@@ -4,17 +4,26 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
+use serde::Serialize;
 
 use crate::args::Cli;
 use crate::context::Context;
 use crate::error::Error;
+use crate::output::{Report, Stdout};
 
 /// Writes the man pages into a folder, which is made if it is missing.
 #[derive(Args, Debug)]
+#[command(after_long_help = "JSON: {\"folder\",\"written\"}, the number of pages.")]
 pub struct Arguments {
     /// The folder
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Pages {
+    folder: PathBuf,
+    written: usize,
 }
 
 /// Runs the verb.
@@ -31,6 +40,12 @@ pub fn run(arguments: &Arguments, context: &Context) -> Result<(), Error> {
         clap_mangen::Man::new(page).generate_to(folder).map_err(failed)?;
         written += 1;
     }
-    context.output.note(&format!("{written} pages written into {}", folder.display()));
-    Ok(())
+    let written = Pages { folder: folder.clone(), written };
+    context.output.done(&written, Stdout::Reports)
+}
+
+impl Report for Pages {
+    fn text(&self) -> String {
+        format!("{} pages written into {}\n", self.written, self.folder.display())
+    }
 }

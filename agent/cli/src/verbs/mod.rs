@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod lock;
 pub mod man;
 pub mod register;
+mod rescue;
 pub mod send;
 pub mod share;
 pub mod sign;

@@ -10,18 +10,24 @@ use life_sys::secret::SecretBytes;
 use serde::Serialize;
 
 use super::content::stdout_of;
+use super::rescue::rescue;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
-use crate::files::{Content, Existing, Place, Target};
+use crate::files::{Content, Existing, Place, Target, in_background};
+use crate::interrupt::Shield;
 use crate::names::bare;
 use crate::output::{Report, time_or_none, word};
 use crate::passphrase::Source;
 
+/// The room that is made for a software certificate before there is one.
+const PKCS12_ROOM: usize = 64 * 1024;
+
 /// Registers a new user with a software certificate.
 ///
 /// The keys are made in the agent's vault; what comes back is a software certificate, a PKCS#12 file, which is the
-/// only way to unlock the account: keep it well.
+/// only way to unlock the account: keep it well. Where it cannot be written after all, it is saved under another name,
+/// which the error tells.
 ///
 /// An institution or professional may have to be approved first: the command then fails with 75 and names the
 /// registration with which to go on.
@@ -107,30 +113,24 @@ struct Registered {
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let connection = context.connect().await?;
     let overwrite = if arguments.force { Existing::Replace } else { Existing::Keep };
-    // The output is opened first: there is no second copy of the certificate.
-    let mut opened = match arguments.out.clone().map(Place::named) {
-        Some(place) => Some((Target::open(&place, overwrite, Content::Private)?, place)),
-        None => {
-            drop(Target::open(&default_place("probe"), Existing::Replace, Content::Private)?);
-            None
-        }
-    };
+    // The output is opened first, and room made for it: there is no second copy of the certificate.
+    let place = arguments.out.clone().map_or_else(|| default_place("probe"), Place::named);
+    let existing = if arguments.out.is_some() { overwrite } else { Existing::Replace };
+    let mut target = Target::open(&place, existing, Content::Credential).await?;
+    target.reserve(PKCS12_ROOM)?;
+    let output = arguments.out.is_some().then_some((target, place));
     let source = Source::new(arguments.passphrase_file, arguments.passphrase_fd);
     let mut request = ask(&source, arguments.kind, arguments.key_algorithm.into()).await?;
     request.platform_origin = arguments.platform.unwrap_or_default();
     request.ca_fingerprint = arguments.ca_fingerprint.unwrap_or_default();
     request.registration = arguments.resume.unwrap_or_default();
 
+    // From here on the account may exist: the certificate is written before anything may end this program.
+    let shield = Shield::new();
     let (user, pkcs12) = register(&connection, request).await?;
-    let (mut target, place) = match opened.take() {
-        Some(opened) => opened,
-        None => {
-            let place = default_place(&user.uid);
-            (Target::open(&place, Existing::Keep, Content::Private)?, place)
-        }
-    };
-    target.write(&pkcs12)?;
-    target.commit()?;
+    let uid = user.uid.clone();
+    let place = in_background(move || keep(output, &uid, &pkcs12)).await?;
+    drop(shield);
     let report = Registered {
         kind: word(user.kind().as_str_name(), "PARTICIPANT_KIND_"),
         create_time: time_or_none(user.create_time),
@@ -141,6 +141,25 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         fingerprint: user.fingerprint,
     };
     context.output.done(&report, stdout_of(&place))
+}
+
+/// Writes the certificate; where that fails, elsewhere.
+fn keep(output: Option<(Target, Place)>, uid: &str, pkcs12: &[u8]) -> Result<Place, Error> {
+    let (target, place) = match output {
+        Some((target, place)) => (Ok(target), place),
+        None => {
+            let place = default_place(uid);
+            (Target::open_now(&place, Existing::Keep, Content::Credential), place)
+        }
+    };
+    let written = target.and_then(|mut target| {
+        target.write(pkcs12)?;
+        target.commit()
+    });
+    match written {
+        Ok(()) => Ok(place),
+        Err(cause) => Err(rescue(uid, pkcs12, &place, cause)),
+    }
 }
 
 /// Reads the new passphrase into the request.

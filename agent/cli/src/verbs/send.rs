@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::error::Error;
 use crate::files::Input;
-use crate::names::UserName;
-use crate::output::{Report, time_or_none};
+use crate::names::{MessageId, UserName};
+use crate::output::{Report, escape_line, time_or_none};
 use crate::pump;
 
 /// Sends a file to a user's inbox on the platform, encrypted and signed.
@@ -26,7 +26,7 @@ pub struct Arguments {
     file: PathBuf,
     /// The message's id, a UUID: sending the same id again deposits nothing new [default: a new one]
     #[arg(long, value_name = "UUID")]
-    message_id: Option<String>,
+    message_id: Option<MessageId>,
 }
 
 #[derive(Serialize)]
@@ -39,13 +39,13 @@ struct Deposited {
 
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
-    let input = Input::open(&arguments.file)?;
+    let input = Input::open(&arguments.file).await?;
     let connection = context.connect().await?;
     let progress = context.output.progress("sending", input.size());
     let header = v1::SendHeader {
         user: context.user(),
         recipient: arguments.recipient.name(),
-        message_id: arguments.message_id.unwrap_or_default(),
+        message_id: arguments.message_id.map(|id| id.to_string()).unwrap_or_default(),
     };
     let header = v1::SendRequest { message: Some(Sent::Header(header)) };
     let chunk = |chunk| v1::SendRequest { message: Some(Sent::Chunk(chunk)) };
@@ -62,6 +62,6 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
 
 impl Report for Deposited {
     fn text(&self) -> String {
-        format!("sent {} to {}\n", self.message_id, self.recipient)
+        format!("sent {} to {}\n", escape_line(&self.message_id), self.recipient)
     }
 }

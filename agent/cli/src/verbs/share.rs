@@ -46,11 +46,11 @@ struct Shared {
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let path = &arguments.file;
-    let (head, input) = Input::open(path)?.peek().await?;
+    let (head, input) = Input::open(path).await?.peek().await?;
     let place = arguments.output.place(path, |path| Some(path.to_owned()));
     let in_place = arguments.output.output.is_none();
     let overwrite = if in_place { Existing::Replace } else { arguments.output.overwrite() };
-    let target = Target::open(&place, overwrite, Content::Sealed)?;
+    let target = Target::open(&place, overwrite, Content::Sealed).await?;
     let connection = context.connect().await?;
     let (size, recipients) = if head.starts_with(MAGIC) {
         let file = seekable(path, input).await?;

@@ -49,10 +49,10 @@ struct Signed {
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let path = path_or_stdin(arguments.file.clone());
-    let input = Input::open(&path)?;
+    let input = Input::open(&path).await?;
     let extension = if arguments.detached { "p7s" } else { "p7m" };
     let place = arguments.output.place(&path, |path| Some(with_added_extension(path, extension)));
-    let target = Target::open(&place, arguments.output.overwrite(), Content::Sealed)?;
+    let target = Target::open(&place, arguments.output.overwrite(), Content::Sealed).await?;
     let connection = context.connect().await?;
     let (mut report, signed_data) = match input.gather(UNARY_LIMIT).await? {
         Gathered::Whole(content) => unary(&connection, &arguments, context, content).await?,

@@ -57,7 +57,7 @@ enum Way {
 
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
-    let pkcs12 = Input::open(&arguments.file)?.read_all(PKCS12_LIMIT, "a software certificate").await?;
+    let pkcs12 = Input::open(&arguments.file).await?.read_all(PKCS12_LIMIT, "a software certificate").await?;
     let connection = context.connect().await?;
     let way = if arguments.prompt {
         Way::Direct(v1::secret::Source::Prompt(prompt_source()))

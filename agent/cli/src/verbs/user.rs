@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::content::stdout_of;
 use crate::context::Context;
 use crate::error::Error;
-use crate::files::{Content, Existing, Place, Target};
+use crate::files::{Content, Existing, Place, Target, Writer};
 use crate::names::{UserName, bare};
 use crate::output::{Report, Stdout, time_or_none, word};
 
@@ -33,7 +33,7 @@ enum Action {
 /// Prints the certificate that other programs encrypt to, PEM.
 #[derive(Args, Debug)]
 #[command(
-    after_long_help = "JSON: {\"user\",\"certificate\",\"issuers\":[...],\"generation\"}, certificates in PEM."
+    after_long_help = "JSON: {\"output\" or null,\"user\",\"certificate\",\"issuers\":[...],\"generation\"}, certificates in PEM."
 )]
 struct CertificateArguments {
     /// The user
@@ -135,14 +135,15 @@ async fn certificate(arguments: CertificateArguments, context: &Context) -> Resu
     }
     match stdout_of(&place) {
         // PEM is text: an answer like any other.
-        Stdout::Content => context.output.answer(&PemAnswer { text, report }),
+        Stdout::Content => context.output.answer(&PemAnswer { text, output: None, report }),
         Stdout::Reports => {
             let overwrite = if arguments.force { Existing::Replace } else { Existing::Keep };
-            let mut target = Target::open(&place, overwrite, Content::Sealed)?;
-            target.write(text.as_bytes())?;
-            target.commit()?;
-            context.output.note(&format!("certificate written: {}", place.display()));
-            Ok(())
+            let target = Target::open(&place, overwrite, Content::Sealed).await?;
+            let mut writer = Writer::new(target);
+            writer.write(text.into()).await?;
+            writer.commit().await?;
+            let output = Some(place.display());
+            context.output.done(&PemAnswer { text: String::new(), output, report }, Stdout::Reports)
         }
     }
 }
@@ -184,13 +185,17 @@ pub fn pem(der: &[u8]) -> String {
 struct PemAnswer {
     #[serde(skip)]
     text: String,
+    output: Option<String>,
     #[serde(flatten)]
     report: Certificate,
 }
 
 impl Report for PemAnswer {
     fn text(&self) -> String {
-        self.text.clone()
+        match &self.output {
+            Some(output) => format!("certificate written: {output}\n"),
+            None => self.text.clone(),
+        }
     }
 }
 

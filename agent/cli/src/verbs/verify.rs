@@ -58,16 +58,22 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     if arguments.content.as_ref().is_some_and(|content| content == &path) {
         return Err(Error::Usage("signature and content cannot both come from one place".into()));
     }
-    let content = arguments.content.as_deref().map(Input::open).transpose()?;
+    let content = match &arguments.content {
+        Some(path) => Some(Input::open(path).await?),
+        None => None,
+    };
     let limit = if detached { SIGNATURE_LIMIT } else { MESSAGE_LIMIT };
-    let signed_data = Input::open(&path)?.read_all(limit, "a signature").await?;
+    let signed_data = Input::open(&path).await?.read_all(limit, "a signature").await?;
     let receipt = match &arguments.receipt {
-        Some(path) => Input::open(path)?.read_all(SIGNATURE_LIMIT, "a receipt").await?,
+        Some(path) => Input::open(path).await?.read_all(SIGNATURE_LIMIT, "a receipt").await?,
         None => Bytes::new(),
     };
     let place = arguments.output.output.clone().map(Place::named);
     let overwrite = arguments.output.overwrite();
-    let target = place.as_ref().map(|place| Target::open(place, overwrite, Content::Private)).transpose()?;
+    let target = match &place {
+        Some(place) => Some(Target::open(place, overwrite, Content::Private).await?),
+        None => None,
+    };
     let connection = context.connect().await?;
     let content = match content {
         Some(input) => match input.gather(UNARY_LIMIT).await? {

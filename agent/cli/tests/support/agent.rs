@@ -1,10 +1,12 @@
-//! The stage set: Crypto alone, which hands back what it gets. The document id of a request says how to misbehave.
+//! The stage set: Crypto, which hands back what it gets. The document id of a request says how to misbehave.
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use life_proto::v1;
+use life_proto::v1::accounts_server::AccountsServer;
 use life_proto::v1::crypto_server::{Crypto, CryptoServer};
+use life_proto::v1::messages_server::MessagesServer;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
@@ -30,7 +32,10 @@ impl Agent {
         let service = CryptoServer::new(Stage)
             .max_decoding_message_size(life_proto::MESSAGE_LIMIT)
             .max_encoding_message_size(life_proto::MESSAGE_LIMIT);
-        let server = tonic::transport::Server::builder().add_service(service);
+        let server = tonic::transport::Server::builder()
+            .add_service(service)
+            .add_service(AccountsServer::new(Stage))
+            .add_service(MessagesServer::new(Stage).max_encoding_message_size(life_proto::MESSAGE_LIMIT));
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
         Self { folder, runtime }
     }
@@ -49,13 +54,14 @@ impl Agent {
 }
 
 /// The refusal that a document id asks for.
-fn refusal(reason: &str) -> Status {
+pub fn refusal(reason: &str) -> Status {
     let details =
         ErrorDetails::with_error_info(reason, life_proto::ERROR_DOMAIN, std::collections::HashMap::new());
     Status::with_error_details(tonic::Code::FailedPrecondition, "the stage set refuses: as asked", details)
 }
 
-struct Stage;
+#[derive(Clone, Copy)]
+pub struct Stage;
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

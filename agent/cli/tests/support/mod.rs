@@ -5,12 +5,14 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
+mod others;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub use agent::Agent;
+pub use others::{CERTIFICATE, HOSTILE};
 use serde_json::Value;
 
 /// Some user.
