@@ -96,6 +96,8 @@ pub enum InlineSecrets {
 pub struct Directory {
     /// After how long a user is looked up anew, in seconds: 0 to 604800.
     pub refresh_seconds: Seconds<300>,
+    /// For how many days without contact one still encrypts to a pinned user: 0 to 365.
+    pub offline_days: Days<7>,
 }
 
 /// How much is taken on.
@@ -170,6 +172,17 @@ impl<const DEFAULT: usize> Default for Count<DEFAULT> {
     }
 }
 
+/// A number of days with its default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Days<const DEFAULT: u32>(pub u32);
+
+impl<const DEFAULT: u32> Default for Days<DEFAULT> {
+    fn default() -> Self {
+        Self(DEFAULT)
+    }
+}
+
 impl Config {
     /// Reads the configuration: from `file`, which must exist; else from `usual`, which may not; then the
     /// environment.
@@ -224,6 +237,7 @@ impl Config {
         bound((1..=600).contains(&self.unlock.ticket_seconds.0), "unlock.ticket_seconds", "1 to 600")?;
         bound((1..=600).contains(&self.unlock.prompt_seconds.0), "unlock.prompt_seconds", "1 to 600")?;
         bound(self.directory.refresh_seconds.0 <= 604_800, "directory.refresh_seconds", "0 to 604800")?;
+        bound(self.directory.offline_days.0 <= 365, "directory.offline_days", "0 to 365")?;
         bound((1..=60).contains(&self.limits.max_identities.0), "limits.max_identities", "1 to 60")?;
         bound((1..=4096).contains(&self.limits.max_calls.0), "limits.max_calls", "1 to 4096")?;
         bound((1..=604_800).contains(&self.limits.stall_seconds.0), "limits.stall_seconds", "1 to 604800")?;

@@ -81,11 +81,15 @@ impl Identity {
 
     /// The names under which an envelope may have the user's root credential.
     pub fn own_keys(&self) -> Vec<OwnKey> {
+        self.keys_of(&self.root.account)
+    }
+
+    /// The same for the account as it is by now.
+    pub fn keys_of(&self, account: &AccountState) -> Vec<OwnKey> {
         let certificate = &self.root.certificate;
         let issuer_serial = Some((certificate.issuer_der().to_vec(), certificate.serial().to_vec()));
         let current = self.root.key.hash();
-        self.root
-            .account
+        account
             .roots()
             .map(|root| OwnKey {
                 hash: root.spki_hash,

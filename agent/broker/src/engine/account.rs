@@ -7,10 +7,10 @@ use life_envelope::signature::Signed;
 use life_envelope::{Envelope, Form, ListedRecipient, OwnKey, Purpose, RecipientId, SignedData, Verified};
 use life_pki::account_log::AccountState;
 use life_pki::{SpkiHash, Uid};
-use life_proto::v1::{self, recipient::Origin};
+use life_proto::v1::{self, TrustState, recipient::Origin};
 
 use super::judge::judge;
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
 
@@ -20,9 +20,16 @@ pub struct Account {
     pub accounting: Accounting,
     /// The recipients of the envelope.
     pub recipients: Vec<AccountedRecipient>,
+    own: Vec<OwnKey>,
 }
 
+/// As many strangers are looked up to judge one envelope: sharers, and owners of keys not met yet.
+const MOST_STRANGERS: usize = 16;
+
 /// Accounts for the recipients of a signed content. `original` is the SHA-256 of its SignedData message.
+///
+/// A sharing statement that cannot be proven counts as none; only where somebody is left unaccounted for is it told
+/// what stood against its proof.
 ///
 /// # Errors
 /// As [`judge`], for the signers of sharing statements, and of accounts whose log has to be looked up.
@@ -32,20 +39,47 @@ pub async fn account(
     verified: &Verified,
     original: &[u8; 32],
 ) -> Result<Account> {
-    let mut attested = Vec::new();
-    for statement in envelope.statements() {
-        attested.extend(attest(identity, statement).await?);
-    }
-    let accounting = Accounting::new(verified.context(), original, &attested);
-    let logs = Known::gather(identity, envelope, &accounting).await?;
+    let mut open: Vec<(Uid, SignedData<'_>)> = envelope
+        .statements()
+        .iter()
+        .filter_map(|der| SignedData::parse(der).ok())
+        .filter_map(|signed| Some((signed.claimed_attributes().ok()?.context().sender(), signed)))
+        .collect();
+    let (mut attested, mut doubt, mut strangers) = (Vec::new(), None, 0);
+    let accounting = loop {
+        let accounting = Accounting::new(verified.context(), original, &attested);
+        // Only who may share is heard, and looked up.
+        let Some(next) = open.iter().position(|(sender, _)| accounting.may_share(*sender)) else {
+            break accounting;
+        };
+        let (sender, signed) = open.swap_remove(next);
+        if sender != identity.uid && identity.directory.known(sender).await.is_none() {
+            strangers += 1;
+            if strangers > MOST_STRANGERS {
+                continue;
+            }
+        }
+        match attest(identity, &signed).await {
+            Ok(statement) => attested.extend(statement),
+            Err(error) => doubt = doubt.or(Some(error)),
+        }
+    };
+    let logs = Known::gather(identity, envelope, &accounting, &mut doubt).await?;
     let recipients = accounting.account(envelope.recipients(), &logs);
-    Ok(Account { accounting, recipients })
+    let unaccounted = recipients.iter().any(|recipient| recipient.standing == Standing::Unaccounted);
+    match doubt {
+        Some(error) if unaccounted => Err(error),
+        Some(error) => {
+            tracing::info!(%error, "a sharing statement or a key was passed over");
+            Ok(Account { accounting, recipients, own: logs.own })
+        }
+        None => Ok(Account { accounting, recipients, own: logs.own }),
+    }
 }
 
-/// Verifies one sharing statement; one that is no proof counts as none.
-async fn attest(identity: &Identity, statement: &[u8]) -> Result<Option<AttestedStatement>> {
-    let Ok(signed) = SignedData::parse(statement) else { return Ok(None) };
-    let judgement = judge(identity, &signed, Signed::Enclosed, Purpose::Share, Form::Statement, None).await?;
+/// Verifies one sharing statement.
+async fn attest(identity: &Identity, signed: &SignedData<'_>) -> Result<Option<AttestedStatement>> {
+    let judgement = judge(identity, signed, Signed::Enclosed, Purpose::Share, Form::Statement, None).await?;
     let content = signed.content().unwrap_or_default();
     Ok(judgement
         .verified
@@ -64,30 +98,43 @@ struct Known {
 
 impl Known {
     /// # Errors
-    /// The faults of an account whose log lacks a key that is said to be its user's: the log is looked up again then,
-    /// since it may have grown.
-    async fn gather(identity: &Identity, envelope: &Envelope<'_>, accounting: &Accounting) -> Result<Self> {
+    /// The faults of one's own account. Where a log lacks a key that is said to be its user's, it is looked up again,
+    /// since it may have grown; what stands against that is a doubt.
+    async fn gather(
+        identity: &Identity,
+        envelope: &Envelope<'_>,
+        accounting: &Accounting,
+        doubt: &mut Option<Error>,
+    ) -> Result<Self> {
+        let account = identity.directory.own().await?;
         let mut known = Self {
-            own: identity.own_keys(),
+            own: identity.keys_of(&account),
             reader: identity.uid,
             owners: BTreeMap::new(),
             users: BTreeSet::new(),
         };
-        known.add(identity.uid, &identity.root.account);
+        known.add(identity.uid, &account);
         for uid in accounting.users().filter(|uid| *uid != identity.uid) {
             if let Some(account) = identity.directory.known(uid).await {
                 known.add(uid, &account);
             }
         }
         let keys = envelope.recipients().iter().filter_map(|info| info.id().spki_hash());
-        let strange: BTreeSet<Uid> = keys
-            .filter(|key| !known.owners.contains_key(key))
-            .flat_map(|key| accounting.claimed(key))
+        let missing: BTreeSet<SpkiHash> = keys.filter(|key| !known.owners.contains_key(key)).collect();
+        let strange: BTreeSet<Uid> = missing
+            .iter()
+            .flat_map(|key| accounting.claimed(*key))
             .filter(|uid| *uid != identity.uid && known.users.contains(uid))
             .collect();
-        for uid in strange {
-            let found = identity.directory.look_up(uid).await;
-            known.add(uid, &found.map_err(|error| error.with("user", names::user(&uid)))?.account);
+        for uid in strange.into_iter().take(MOST_STRANGERS) {
+            match identity
+                .directory
+                .account_with(uid, |it| it.roots().any(|root| missing.contains(&root.spki_hash)))
+                .await
+            {
+                Ok(account) => known.add(uid, &account),
+                Err(error) => *doubt = doubt.take().or(Some(error.with("user", names::user(&uid)))),
+            }
         }
         Ok(known)
     }
@@ -124,12 +171,8 @@ impl Account {
     /// # Errors
     /// RECIPIENT_MISMATCH, RECIPIENT_UNACCOUNTED.
     pub fn check(&self, identity: &Identity) -> Result<(), Fault> {
-        let own: Vec<_> = identity
-            .root
-            .account
-            .roots()
-            .map(|root| ListedRecipient { uid: identity.uid, root_key: root.spki_hash })
-            .collect();
+        let own: Vec<_> =
+            self.own.iter().map(|key| ListedRecipient { uid: identity.uid, root_key: key.hash }).collect();
         if !self.accounting.lists(&own) {
             return Err(Fault::RecipientMismatch);
         }
@@ -140,12 +183,20 @@ impl Account {
     }
 
     /// What the contract says of them.
-    pub fn to_wire(&self) -> Vec<v1::Recipient> {
-        self.recipients.iter().map(to_wire).collect()
+    pub async fn to_wire(&self, identity: &Identity) -> Vec<v1::Recipient> {
+        let mut recipients = Vec::with_capacity(self.recipients.len());
+        for recipient in &self.recipients {
+            let trust = match recipient.uid {
+                Some(uid) => identity.directory.trust(uid).await,
+                None => TrustState::Unspecified,
+            };
+            recipients.push(to_wire(recipient, trust));
+        }
+        recipients
     }
 }
 
-fn to_wire(recipient: &AccountedRecipient) -> v1::Recipient {
+fn to_wire(recipient: &AccountedRecipient, trust: TrustState) -> v1::Recipient {
     let (origin, shared_by) = match recipient.standing {
         Standing::Listed => (Origin::Signed, String::new()),
         Standing::SharedBy(uid) => (Origin::Shared, names::user(&uid)),
@@ -156,6 +207,7 @@ fn to_wire(recipient: &AccountedRecipient) -> v1::Recipient {
         root_key_hash: recipient.id.spki_hash().map(|hash| hash.0.to_vec()).unwrap_or_default().into(),
         origin: origin.into(),
         shared_by,
+        trust: trust.into(),
     }
 }
 
@@ -165,7 +217,8 @@ pub fn unaccounted(envelope: &Envelope<'_>) -> Vec<v1::Recipient> {
         .recipients()
         .iter()
         .map(|info| {
-            to_wire(&AccountedRecipient { id: info.id().clone(), uid: None, standing: Standing::Unaccounted })
+            let (id, standing) = (info.id().clone(), Standing::Unaccounted);
+            to_wire(&AccountedRecipient { id, uid: None, standing }, TrustState::Unspecified)
         })
         .collect()
 }

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use life_envelope::signature::{Signed, assemble, content_digest};
 use life_envelope::{DocumentContext, DocumentId, Form, Purpose, SignedData};
 
-use super::compute;
 use super::digests::RunningDigest;
 use super::flow::Source;
 use super::judge::{Judgement, judge};
 use super::recipients::fresh_id;
 use super::seal::{sign_digest, sign_enclosed};
+use super::{compute, told};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 
@@ -84,6 +84,7 @@ pub async fn verify(
         (None, _) => Signed::Enclosed,
     };
     let judgement = judge(identity, &signed, against, Purpose::Detached, Form::Content, receipt).await?;
+    told(identity, Some(&judgement.report), &[]).await;
     let content = if judgement.is_valid() { signed.into_content().unwrap_or_default() } else { Vec::new() };
     Ok((judgement, content.into()))
 }
@@ -112,6 +113,7 @@ pub async fn verify_stream(
         }
         Err(judgement) => judgement,
     };
+    told(identity, Some(&judgement.report), &[]).await;
     Ok((judgement, length))
 }
 

@@ -112,26 +112,24 @@ async fn judge_verified(
             "the certificate is not a user's".to_owned(),
         ),
     }
-    let sender = match judgement.is_valid() {
-        false => None,
-        true => match sender(identity, &verified).await {
-            Err(error) if error.fault() == Fault::RecipientNotFound => {
-                let why = "the platform knows no such user";
-                judgement.settle(
-                    SignatureState::SignerUnknown,
-                    Fault::SignerUnknown.because(why),
-                    why.to_owned(),
-                );
-                None
-            }
-            sender => Some(sender?),
-        },
-    };
-    if let (Some(certificate), Some(sender)) = (certificate, sender) {
-        judgement.report.trust = sender.trust.into();
+    if let (Some(certificate), true) = (certificate, judgement.is_valid()) {
         let time = receipt.map(|receipt| receipt.time);
-        let path = [certificates, &sender.issuers].concat();
-        if let Err((state, why)) = judge_signer(identity, &sender.account, &certificate, &path, time).await? {
+        // The chain first: what the CA never issued is no reason to look anybody up.
+        let mut verdict = judge_chain(identity, &certificate, certificates, time).await?;
+        if !matches!(verdict, Err((SignatureState::SignerUnknown, _))) {
+            let uid = verified.context().sender();
+            match sender(identity, &verified).await {
+                Ok(account) => {
+                    judgement.report.trust = identity.directory.trust(uid).await.into();
+                    verdict = judge_log(&account, &certificate, time, verdict);
+                }
+                Err(error) if error.fault() == Fault::RecipientNotFound => {
+                    verdict = Err((SignatureState::SignerUnknown, "the platform knows no such user"));
+                }
+                Err(error) => return Err(error.with("user", names::user(&uid))),
+            }
+        }
+        if let Err((state, why)) = verdict {
             let fault = match state {
                 SignatureState::SignerTimeUnproven => Fault::SignerTimeUnproven.because(why),
                 _ => Fault::SignerUnknown.because(why),
@@ -144,76 +142,67 @@ async fn judge_verified(
 }
 
 /// The sender's account, as the reader knows it.
-struct Sender {
-    account: AccountState,
-    issuers: Vec<Vec<u8>>,
-    trust: TrustState,
-}
-
-async fn sender(identity: &Identity, verified: &Verified) -> Result<Sender> {
+async fn sender(identity: &Identity, verified: &Verified) -> Result<AccountState> {
     let uid = verified.context().sender();
     if uid == identity.uid {
-        let root = &identity.root;
-        let (account, issuers) = (root.account.clone(), root.issuers.clone());
-        return Ok(Sender { account, issuers, trust: TrustState::Confirmed });
+        return identity.directory.own().await;
     }
-    let mut known =
-        identity.directory.find(uid).await.map_err(|error| error.with("user", names::user(&uid)))?;
     let hash = verified.signer_key().hash();
-    if known.account.signer(&hash).is_none() {
-        // The log may have grown since it was looked at.
-        known = identity.directory.look_up(uid).await?;
-    }
-    Ok(Sender { account: known.account, issuers: known.issuers, trust: known.trust })
+    identity.directory.account_with(uid, |account| account.signer(&hash).is_some()).await
 }
 
 type Verdict = std::result::Result<(), (SignatureState, &'static str)>;
 
-/// Judges whether the signer was the sender's, and at the time that is proven: the receipt's, else now.
-async fn judge_signer(
+/// Judges the signer's certificate at the time that is proven: the receipt's, else now.
+async fn judge_chain(
     identity: &Identity,
-    account: &AccountState,
     certificate: &Certificate,
-    path: &[Vec<u8>],
+    certificates: &[Vec<u8>],
     receipt_time: Option<Timestamp>,
 ) -> Result<Verdict> {
-    let Some(record) = account.signer(&certificate.public_key().hash()) else {
-        return Ok(Err((
-            SignatureState::SignerUnknown,
-            "the signer's key is not in the sender's account log",
-        )));
-    };
     let now = clock::now()?;
     let at = receipt_time.unwrap_or(now);
     let crl = identity.directory.crl().await?;
-    let revocation = Revocation::Crls { crls: &[crl.der()], now };
-    let path = without_root(path, &identity.binding);
+    // What was signed while a list was current is judged by that list, however stale it is by now.
+    let list_time = if at < crl.next_update() { now.min(crl.next_update().minus(1)) } else { now };
+    let revocation = Revocation::Crls { crls: &[crl.der()], now: list_time };
+    // One's own issuers first: they are this platform's, and a signer may have brought none, or rubbish.
+    let path = without_root(&[&identity.root.issuers, certificates].concat(), &identity.binding);
     let root = &identity.binding.bundle.user_root;
     let slot = chain::Purpose::Slot(KeySlot::Signature);
     let unproven = |why| Ok(Err((SignatureState::SignerTimeUnproven, why)));
     match chain::verify(certificate.der(), &path, root, revocation, at, slot) {
-        Ok(_) => {}
+        Ok(_) => Ok(Ok(())),
         Err(ChainError::Expired) => {
-            return unproven("the signer's certificate had expired at the time that is proven");
+            unproven("the signer's certificate had expired at the time that is proven")
         }
-        Err(ChainError::NotYetValid) => {
-            return unproven("the signer's certificate was not valid yet at that time");
-        }
+        Err(ChainError::NotYetValid) => unproven("the signer's certificate was not valid yet at that time"),
         Err(ChainError::Revoked) => {
-            return unproven("the signer's certificate was revoked by the time that is proven");
+            unproven("the signer's certificate was revoked by the time that is proven")
         }
-        Err(ChainError::CrlStale) => return unproven("no current revocation list is at hand"),
+        Err(ChainError::CrlStale) => unproven("no current revocation list is at hand"),
         Err(_) => {
-            return Ok(Err((
-                SignatureState::SignerUnknown,
-                "the signer's certificate is not of this platform's CA",
-            )));
+            Ok(Err((SignatureState::SignerUnknown, "the signer's certificate is not of this platform's CA")))
         }
     }
+}
+
+/// Judges whether the signer was the sender's, given what came of its certificate.
+fn judge_log(
+    account: &AccountState,
+    certificate: &Certificate,
+    receipt_time: Option<Timestamp>,
+    chain: Verdict,
+) -> Verdict {
+    let Some(record) = account.signer(&certificate.public_key().hash()) else {
+        return Err((SignatureState::SignerUnknown, "the signer's key is not in the sender's account log"));
+    };
+    chain?;
     if was_revoked(record, receipt_time) {
-        return unproven("the sender's account log had revoked the signer by the time that is proven");
+        let why = "the sender's account log had revoked the signer by the time that is proven";
+        return Err((SignatureState::SignerTimeUnproven, why));
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Only revocations count by time: when a credential was added is its owner's claim, and its certificate says better.

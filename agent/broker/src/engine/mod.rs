@@ -24,7 +24,20 @@ pub use seal::seal;
 pub use seal_stream::seal_stream;
 pub use share::share;
 
+use life_proto::v1::{self, TrustState};
+
 use crate::error::{Error, Result};
+use crate::identities::Identity;
+use crate::names;
+
+/// Notes that a caller learns of the users it meets for the first time.
+async fn told(identity: &Identity, signature: Option<&v1::SignatureReport>, recipients: &[v1::Recipient]) {
+    let first = TrustState::FirstUse;
+    let signer = signature.filter(|it| it.trust() == first).map(|it| it.signer.as_str());
+    let others = recipients.iter().filter(|it| it.trust() == first).map(|it| it.user.as_str());
+    let users = signer.into_iter().chain(others).filter_map(|name| names::parse_user("user", name).ok());
+    identity.directory.told(users).await;
+}
 
 /// Work on more bytes than this goes to a thread that may block.
 const INLINE: usize = 256 * 1024;

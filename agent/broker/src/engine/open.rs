@@ -6,8 +6,8 @@ use life_envelope::{ContentKey, Envelope, Form, Purpose, SignedData};
 use life_proto::v1;
 
 use super::account::{account, unaccounted};
-use super::compute;
 use super::judge::{Judgement, judge};
+use super::{compute, told};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 
@@ -97,12 +97,13 @@ pub async fn open(identity: &Identity, message: Bytes, options: &OpenOptions) ->
             if let Err(fault) = accounted.check(identity) {
                 judgement.spoil(fault);
             }
-            accounted.to_wire()
+            accounted.to_wire(identity).await
         }
     };
     options.accept(&judgement)?;
     let inner = inner.ok_or(Fault::SignatureInvalid)?;
     too_large(inner.len())?;
+    told(identity, Some(&judgement.report), &recipients).await;
     Ok(Opened { content: inner.into(), signature: judgement.report, recipients })
 }
 

@@ -18,6 +18,7 @@ use super::flow::{Nowhere, Sink, Source, Whole};
 use super::judge::{Judgement, judge};
 use super::open::{OpenOptions, content_key, open};
 use super::spool::Spool;
+use super::told;
 use crate::error::{Fault, Result};
 use crate::identities::Identity;
 
@@ -226,12 +227,13 @@ async fn check(
     let mut recipients = unaccounted(envelope);
     if let (Some(verified), Some(trailer)) = (&judgement.verified, &checked.ending.trailer) {
         let accounted = account(identity, envelope, verified, &content_digest(trailer)).await?;
-        recipients = accounted.to_wire();
+        recipients = accounted.to_wire(identity).await;
         if let Err(fault) = accounted.check(identity) {
             judgement.spoil(fault);
         }
     }
     options.accept(&judgement)?;
+    told(identity, Some(&judgement.report), &recipients).await;
     Ok(Verdict { signature: judgement.report, recipients })
 }
 

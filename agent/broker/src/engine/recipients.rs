@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use life_envelope::{DocumentContext, DocumentId, Form, ListedRecipient, Purpose};
 use life_pki::{PublicKey, Uid};
-use life_proto::v1::{self, SignaturePurpose, Signing, recipient::Origin};
+use life_proto::v1::{self, SignaturePurpose, Signing, TrustState, recipient::Origin};
 
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
@@ -81,6 +81,8 @@ pub struct Resolved {
     pub listed: Vec<ListedRecipient>,
     /// What the content key is wrapped to, in the same order.
     pub keys: Vec<PublicKey>,
+    /// How well they are known, in the same order.
+    trust: Vec<TrustState>,
 }
 
 impl Resolved {
@@ -89,15 +91,18 @@ impl Resolved {
     /// # Errors
     /// As the Directory service; the metadata names the `user`.
     pub async fn with_self(identity: &Identity, users: &BTreeSet<Uid>) -> Result<Self> {
-        let mut resolved =
-            Self { listed: vec![identity.as_recipient()], keys: vec![identity.root.key.clone()] };
+        let mut resolved = Self {
+            listed: vec![identity.as_recipient()],
+            keys: vec![identity.root.key.clone()],
+            trust: vec![TrustState::Confirmed],
+        };
         resolved.add(identity, users).await?;
         Ok(resolved)
     }
 
     /// Looks the users up, without the identity itself.
     pub async fn others(identity: &Identity, users: &BTreeSet<Uid>) -> Result<Self> {
-        let mut resolved = Self { listed: Vec::new(), keys: Vec::new() };
+        let mut resolved = Self { listed: Vec::new(), keys: Vec::new(), trust: Vec::new() };
         resolved.add(identity, users).await?;
         Ok(resolved)
     }
@@ -109,6 +114,7 @@ impl Resolved {
             let key = known.certificate.public_key().clone();
             self.listed.push(ListedRecipient { uid: *uid, root_key: key.hash() });
             self.keys.push(key);
+            self.trust.push(known.trust);
         }
         Ok(())
     }
@@ -131,11 +137,13 @@ impl Resolved {
         let origin = if signed { Origin::Signed } else { Origin::Unaccounted };
         self.listed
             .iter()
-            .map(|listed| v1::Recipient {
+            .zip(&self.trust)
+            .map(|(listed, trust)| v1::Recipient {
                 user: names::user(&listed.uid),
                 root_key_hash: listed.root_key.0.to_vec().into(),
                 origin: origin.into(),
                 shared_by: String::new(),
+                trust: (*trust).into(),
             })
             .collect()
     }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use life_envelope::{DocumentContext, Form, SignedAttributes, envelope, signature};
 use life_proto::v1;
 
-use super::compute;
 use super::recipients::{Document, Resolved};
+use super::{compute, told};
 use crate::clock;
 use crate::error::{Fault, Result};
 use crate::identities::Identity;
@@ -37,7 +37,9 @@ pub async fn seal(identity: &Identity, document: &Document, content: Bytes) -> R
     let keys = resolved.keys.clone();
     let sealed = compute(content.len() + keys.len() * 4096, move || envelope::seal(&content, &keys)).await?;
     let recipients = resolved.to_wire(document.purpose.is_some());
-    Ok(Sealed { envelope: sealed?.0, signature_digest, recipients })
+    let sealed = sealed?;
+    told(identity, None, &recipients).await;
+    Ok(Sealed { envelope: sealed.0, signature_digest, recipients })
 }
 
 /// Signs a content that goes into the message. Gives the message and the SHA-256 of the signature value.

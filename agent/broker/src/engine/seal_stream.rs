@@ -11,6 +11,7 @@ use super::digests::SegmentDigests;
 use super::flow::{Sink, Source};
 use super::recipients::{Document, Resolved};
 use super::seal::sign_enclosed;
+use super::told;
 use crate::error::{Error, Result};
 use crate::identities::Identity;
 
@@ -114,6 +115,7 @@ pub async fn seal_stream(
     };
     out.put(end.into()).await?;
     let recipients = resolved.to_wire(document.purpose.is_some());
+    told(identity, None, &recipients).await;
     Ok(SealedStream { signature_digest, recipients, plaintext_size, ciphertext_size: out.size })
 }
 

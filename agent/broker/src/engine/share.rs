@@ -15,6 +15,7 @@ use super::open::content_key;
 use super::open_stream::is_stream;
 use super::recipients::Resolved;
 use super::seal::sign_enclosed;
+use super::told;
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 
@@ -120,5 +121,7 @@ async fn add(
     let (message, _) = sign_enclosed(identity, statement.to_der().into(), context).await?;
     envelope.add_recipients(key, &added.keys)?;
     envelope.add_statement(&message)?;
-    Ok(account(identity, envelope, &verified, digest).await?.to_wire())
+    let recipients = account(identity, envelope, &verified, digest).await?.to_wire(identity).await;
+    told(identity, None, &recipients).await;
+    Ok(recipients)
 }

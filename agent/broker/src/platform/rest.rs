@@ -10,7 +10,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::http::Client;
-use super::refusal::{is_not_found, unreadable};
+use super::refusal::is_not_found;
 use crate::error::{Error, Fault, Result};
 
 /// Bytes that stand in JSON as base64.
@@ -39,7 +39,7 @@ pub fn plain(list: Vec<Base64>) -> Vec<Vec<u8>> {
 pub struct Account {
     /// The account log, DER entries.
     pub log: Vec<Vec<u8>>,
-    /// The root credential's certificate.
+    /// The root credential's certificate; empty when it is not shown.
     pub root_certificate: Vec<u8>,
     /// The certificates that issued it, the root last.
     pub issuers: Vec<Vec<u8>>,
@@ -127,8 +127,8 @@ impl Client {
             .await
             .map_err(|error| if is_not_found(&error) { Fault::RecipientNotFound.into() } else { error })?;
         let mut certificates = answer.certificates;
-        let root = certificates.remove(KeySlot::Root.name()).ok_or_else(unreadable)?;
-        Ok(Account { log: plain(answer.log), root_certificate: root.0, issuers: plain(answer.issuers) })
+        let root_certificate = certificates.remove(KeySlot::Root.name()).unwrap_or_default().0;
+        Ok(Account { log: plain(answer.log), root_certificate, issuers: plain(answer.issuers) })
     }
 
     /// A receipt over a signature value, from one of the places that give it.

@@ -26,27 +26,27 @@ impl DirectoryService {
     }
 }
 
-fn own(identity: &Identity) -> Known {
-    Known {
-        account: identity.root.account.clone(),
+async fn own(identity: &Identity) -> Result<Known> {
+    let account = identity.directory.own().await?;
+    Ok(Known {
         certificate: identity.root.certificate.clone(),
         issuers: identity.root.issuers.clone(),
-        first_seen: identity
-            .root
-            .account
-            .roots()
-            .map(|root| root.since.time)
-            .min()
-            .unwrap_or(identity.expires),
+        first_seen: account.roots().map(|root| root.since.time).min().unwrap_or(identity.expires),
         trust: TrustState::Confirmed,
-    }
+        account,
+    })
 }
 
 async fn find(identity: &Identity, uid: Uid) -> Result<Known> {
-    if uid == identity.uid {
-        return Ok(own(identity));
-    }
-    identity.run(identity.directory.look_up(uid)).await
+    let finding = async {
+        if uid == identity.uid {
+            return own(identity).await;
+        }
+        let known = identity.directory.look_up(uid).await?;
+        identity.directory.told([uid]).await;
+        Ok(known)
+    };
+    identity.run(finding).await
 }
 
 #[tonic::async_trait]

@@ -108,7 +108,8 @@ async fn send(
         deposit_time = Some(clock::wire(time(&deposited.deposit_time)?));
     }
     let message_id = names::uuid(&id);
-    Ok(SendResponse { message_id, plaintext_size: sealed.plaintext_size, deposit_time })
+    let (plaintext_size, recipients) = (sealed.plaintext_size, sealed.recipients);
+    Ok(SendResponse { message_id, plaintext_size, deposit_time, recipients })
 }
 
 #[tonic::async_trait]
