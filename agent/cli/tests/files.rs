@@ -317,7 +317,8 @@ fn on_own_file_system(
             "nothing can be mounted here, so that this cannot be tested: {}; LIFE_ALLOW_SKIP=1 skips it",
             stderr(&output)
         );
-        writeln!(std::io::stderr(), "SKIPPED: nothing can be mounted here: {}", stderr(&output)).unwrap();
+        let skipped = format!("SKIPPED: nothing can be mounted here: {}\n", stderr(&output));
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return None;
     }
     Some((code(&output), String::from_utf8(output.stdout).unwrap()))

@@ -3,11 +3,12 @@
 import os
 import pathlib
 import re
+import socket
 
 import grpc
 import pytest
 
-from life_agent import Agent, _files, _socket, errors
+from life_agent import Agent, Kind, _files, _socket, errors
 from life_agent._contract import life_error_info_pb2
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -105,3 +106,52 @@ def test_a_passphrase_waits_in_its_pipe():
         assert os.read(reader, 100) == b""
     finally:
         os.close(reader)
+
+
+def test_a_passphrase_that_fits_no_pipe_is_refused(tmp_path):
+    for secret in (b"", b"x" * 1025, b"x" * 200_000):
+        with pytest.raises(errors.InvalidArgument):
+            _socket.pipe_with(secret)
+        with Agent(tmp_path / "agent.sock") as agent, pytest.raises(errors.InvalidArgument):
+            agent.unlock(b"certificate", secret)
+
+
+def test_an_endless_certificate_is_refused():
+    with Agent("/nonexistent/agent.sock") as agent, pytest.raises(errors.CredentialDamaged):
+        agent.unlock("/dev/zero", "correct horse battery")
+
+
+def test_an_endless_content_is_refused():
+    with open("/dev/zero", "rb") as endless, pytest.raises(errors.MessageTooLarge):
+        _files.whole(endless, 1000)
+
+
+@pytest.mark.parametrize("trailer", [b"\xff\xff", b"\x1a\x05ab", "text"])
+def test_a_malformed_trailer_is_a_life_error(trailer):
+    error = errors.from_rpc(FakeError(grpc.StatusCode.INTERNAL, "broken", (("grpc-status-details-bin", trailer),)))
+    assert type(error) is errors.Internal and error.message == "broken"
+    status = life_error_info_pb2.Status(code=9)
+    status.details.add(type_url="type.googleapis.com/google.rpc.ErrorInfo", value=b"\xff")
+    trailers = (("grpc-status-details-bin", status.SerializeToString()),)
+    assert type(errors.from_rpc(FakeError(grpc.StatusCode.INTERNAL, "", trailers))) is errors.Internal
+
+
+def test_another_users_socket_gets_no_secret(tmp_path, monkeypatch):
+    path, ours = str(tmp_path / "agent.sock"), os.geteuid()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        _socket.check_owner(path)
+        # The same as a socket of another user: this process believes to be somebody else.
+        monkeypatch.setattr(os, "geteuid", lambda: ours + 1 if ours else 1)
+        if ours == 0:
+            monkeypatch.setattr(_socket.struct, "unpack", lambda *_: (1, 65534, 65534))
+        for call in (
+            lambda agent: agent.unlock(b"certificate", "correct horse battery", inline=True),
+            lambda agent: agent.register(Kind.PATIENT, "correct horse battery"),
+            lambda agent: agent.status(),
+        ):
+            with Agent(path) as agent, pytest.raises(errors.AgentUnavailable, match="another user"):
+                call(agent)
+        with pytest.raises(errors.AgentUnavailable, match="another user"):
+            _socket.hand_over(path, b"t" * 32, 0)

@@ -41,6 +41,7 @@ class Transport:
     def __init__(self, path: str) -> None:
         token = _socket.token()
         self.path = path
+        self._checked = False
         self.metadata = (("life-app-token", token),) if token else ()
         self.channel = grpc.insecure_channel(f"unix:{path}", options=_OPTIONS)
         self.accounts = accounts_pb2_grpc.AccountsStub(self.channel)
@@ -50,8 +51,11 @@ class Transport:
         self.directory = directory_pb2_grpc.DirectoryStub(self.channel)
         self.messages = messages_pb2_grpc.MessagesStub(self.channel)
 
-    def call(self, method: Any, request: Any, timeout: float | None = None) -> Any:
-        """A call, or the start of a stream."""
+    def call(self, method: Any, request: Any, timeout: float | None = None, *, secret: bool = False) -> Any:
+        """A call, or the start of a stream. Looks first whose agent this is: once, and before every secret."""
+        if secret or not self._checked:
+            _socket.check_owner(self.path)
+            self._checked = True
         return method(request, timeout=timeout, metadata=self.metadata)
 
 

@@ -216,7 +216,7 @@ class CryptoCalls:
             os.fchmod(sink.fileno(), os.fstat(file.fileno()).st_mode & 0o777)
             if file.read(len(_MAGIC)) != _MAGIC:
                 file.seek(0)
-                sink.write(self.share(file.read(), to, user=user))
+                sink.write(self.share(_files.whole(file, UNARY_LIMIT + _files.CHUNK), to, user=user))
                 return
             header, trailer = _outer_form(file)
             sink.write(self.share(header, to, user=user, trailer=trailer))

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from life_agent.errors import OutputExists
+from life_agent.errors import MessageTooLarge, OutputExists
 
 CHUNK = 1024 * 1024
 
@@ -18,6 +18,14 @@ def chunks(source: BinaryIO) -> Iterator[bytes]:
     """What a stream holds, in chunks of at most 1 MiB."""
     while chunk := source.read(CHUNK):
         yield chunk
+
+
+def whole(source: BinaryIO, limit: int) -> bytes:
+    """All that a stream holds. Raises MessageTooLarge for more than `limit` bytes."""
+    content = source.read(limit + 1)
+    if len(content) > limit:
+        raise MessageTooLarge(f"there are more than {limit} bytes: too much for one call")
+    return content
 
 
 @contextlib.contextmanager

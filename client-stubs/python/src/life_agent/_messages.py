@@ -12,6 +12,9 @@ from life_agent._calls import Outgoing, Transport, raising
 from life_agent._contract.life.agent.v1 import messages_pb2
 from life_agent._crypto import Path, chunks_of, receive
 
+# How many messages an inbox is listed with.
+_LIST_LIMIT = 100_000
+
 
 class MessageCalls:
     """The part of Agent that sends and receives."""
@@ -39,16 +42,20 @@ class MessageCalls:
 
     def inbox(self, *, user: str | None = None) -> Iterator[model.Message]:
         """The messages in one's inbox, oldest first."""
-        token = ""
+        token, listed = "", 0
         while True:
             request = messages_pb2.ListMessagesRequest(user=self._acting(user), page_size=500, page_token=token)
             page = self._page(request)
             for one in page.messages:
                 time = model.time_of(one, "deposit_time")
                 yield model.Message(one.message_id, model.uid_of(one.depositor) or "", one.size, time)
-            token = page.next_page_token
-            if not token:
+            listed += len(page.messages)
+            if not page.next_page_token:
                 return
+            # A platform could say for ever that there is more.
+            if not page.messages or page.next_page_token == token or listed >= _LIST_LIMIT:
+                raise errors.FormatInvalid("the platform's list of messages does not come to an end")
+            token = page.next_page_token
 
     def receive(self, message_id: str, *, user: str | None = None) -> tuple[model.Decrypted, BinaryIO]:
         """Opens and verifies a message; gives the verdict and a file without a name, set to its start."""

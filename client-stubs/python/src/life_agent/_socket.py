@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import pathlib
 import socket
+import struct
 
-from life_agent.errors import AgentUnavailable, NotConfigured
+from life_agent.errors import AgentUnavailable, InvalidArgument, NotConfigured
 
 _PATH_LIMIT = 107
 _TAKEN = b"\0"
 _PATIENCE_SECONDS = 10
+# The longest passphrase, as of the command line; far less than a pipe holds.
+_SECRET_LIMIT = 1024
 
 
 def find(path: str | os.PathLike[str] | None = None) -> str:
@@ -37,11 +40,44 @@ def token() -> str | None:
     return text
 
 
+def check_secret(secret: bytes) -> bytes:
+    """Refuses a passphrase that no file can have, and that would not fit into a pipe."""
+    if not 0 < len(secret) <= _SECRET_LIMIT:
+        raise InvalidArgument(f"the passphrase has {len(secret)} bytes: it must have 1 to {_SECRET_LIMIT}")
+    return secret
+
+
+def check_peer(peer: socket.socket) -> None:
+    """Refuses a socket on which neither this user nor root listens (SO_PEERCRED)."""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    if uid not in (os.geteuid(), 0):
+        raise AgentUnavailable("the agent's socket is another user's: nothing was sent to it")
+
+
+def check_owner(path: str) -> None:
+    """Refuses an agent of another user; says nothing of one that does not answer.
+
+    gRPC makes connections of its own, so that this one only looks who listens under the name. It is worth as much as
+    the folder: one that others can write lets them change the socket afterwards.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+        peer.settimeout(_PATIENCE_SECONDS)
+        try:
+            peer.connect(path)
+        except PermissionError as error:
+            raise AgentUnavailable("the agent's socket is another user's: nothing was sent to it") from error
+        except OSError:
+            return
+        check_peer(peer)
+
+
 def pipe_with(secret: bytes) -> int:
     """A pipe that holds a secret, its writing end closed: gives the reading end."""
+    check_secret(secret)
     reader, writer = os.pipe()
     try:
-        # A pipe holds 64 KiB: a passphrase never waits for a reader.
+        # A pipe holds more than a secret can have: nothing waits for a reader.
         os.write(writer, secret)
     finally:
         os.close(writer)
@@ -54,6 +90,7 @@ def hand_over(path: str, ticket: bytes, descriptor: int) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(_PATIENCE_SECONDS)
             peer.connect(path)
+            check_peer(peer)
             socket.send_fds(peer, [ticket], [descriptor])
             answer = peer.recv(1)
     except OSError as error:

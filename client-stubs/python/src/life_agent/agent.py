@@ -20,6 +20,9 @@ from life_agent._contract.life.agent.v1 import (
 from life_agent._crypto import CryptoCalls
 from life_agent._messages import MessageCalls
 
+# The largest PKCS#12 file the agent takes.
+_PKCS12_LIMIT = 64 * 1024
+
 
 class Agent(CryptoCalls, MessageCalls):
     """A connection to the agent on this machine. Threads may share it.
@@ -102,9 +105,13 @@ class Agent(CryptoCalls, MessageCalls):
         """
         if not isinstance(pkcs12, bytes):
             with open(pkcs12, "rb") as file:
-                pkcs12 = file.read()
+                pkcs12 = file.read(_PKCS12_LIMIT + 1)
+        if len(pkcs12) > _PKCS12_LIMIT:
+            raise errors.CredentialDamaged(f"a software certificate has at most {_PKCS12_LIMIT} bytes")
         if isinstance(passphrase, str):
             passphrase = passphrase.encode()
+        if passphrase is not None:
+            _socket.check_secret(passphrase)
         if passphrase is None:
             secret = credentials_pb2.Secret(prompt=credentials_pb2.PromptSource())
         elif inline:
@@ -116,7 +123,7 @@ class Agent(CryptoCalls, MessageCalls):
             software_certificate=credentials_pb2.SoftwareCertificate(pkcs12=pkcs12),
             secret=secret,
         )
-        for step in self._transport.call(self._transport.credentials.Unlock, request):
+        for step in self._transport.call(self._transport.credentials.Unlock, request, secret=True):
             if step.HasField("identity"):
                 return model.identity_of(step.identity)
             if step.HasField("ticket") and passphrase is not None:
@@ -160,7 +167,7 @@ class Agent(CryptoCalls, MessageCalls):
             ca_fingerprint=ca_fingerprint,
             registration=registration,
         )
-        answer = self._transport.call(self._transport.accounts.RegisterUser, request)
+        answer = self._transport.call(self._transport.accounts.RegisterUser, request, secret=True)
         return model.Registered(answer.user.uid, answer.user.fingerprint, answer.pkcs12)
 
     # Other users

@@ -7,6 +7,7 @@ Each has the stable `reason`, the agent's `message` (what happened, why, what to
 from __future__ import annotations
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from life_agent._contract import life_error_info_pb2
 
@@ -439,19 +440,29 @@ def error_class(reason: str) -> type[LifeError]:
 def from_rpc(error: grpc.RpcError) -> LifeError:
     """What a gRPC error says, as one of ours."""
     code, message = error.code(), error.details() or ""
-    for key, value in error.trailing_metadata() or ():
-        if key != _DETAILS:
-            continue
-        for detail in life_error_info_pb2.Status.FromString(value).details:
-            if detail.type_url.rpartition("/")[2] != "google.rpc.ErrorInfo":
-                continue
-            info = life_error_info_pb2.ErrorInfo.FromString(detail.value)
-            if info.domain == DOMAIN:
-                metadata = dict(info.metadata)
-                return error_class(info.reason)(message, reason=info.reason, metadata=metadata, code=code)
+    info = _info(error)
+    if info is not None:
+        metadata = dict(info.metadata)
+        return error_class(info.reason)(message, reason=info.reason, metadata=metadata, code=code)
     if code is grpc.StatusCode.UNAVAILABLE:
         return AgentUnavailable(f"no agent answers: {message}; start one with life-agentd", code=code)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded("the call took longer than its deadline allowed: give it more time", code=code)
     name = code.name if code is not None else "UNKNOWN"
     return error_class(name)(message, reason=name, code=code)
+
+
+def _info(error: grpc.RpcError) -> life_error_info_pb2.ErrorInfo | None:
+    """The agent's ErrorInfo; none where there is none, or none that can be read."""
+    try:
+        for key, value in error.trailing_metadata() or ():
+            if key != _DETAILS or not isinstance(value, bytes):
+                continue
+            for detail in life_error_info_pb2.Status.FromString(value).details:
+                if detail.type_url.rpartition("/")[2] == "google.rpc.ErrorInfo":
+                    info = life_error_info_pb2.ErrorInfo.FromString(detail.value)
+                    if info.domain == DOMAIN:
+                        return info
+    except DecodeError:
+        pass
+    return None
