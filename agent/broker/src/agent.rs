@@ -16,6 +16,7 @@ use crate::paths::Paths;
 use crate::platform::Platform;
 use crate::tickets::Tickets;
 use crate::vault::Vault;
+use crate::weight::Scales;
 
 /// The configuration, which a SIGHUP replaces.
 pub struct Shared(RwLock<Arc<Config>>);
@@ -43,6 +44,10 @@ pub struct Agent {
     pub tickets: Arc<Tickets>,
     /// One permit for each call at work.
     pub calls: Arc<Semaphore>,
+    /// Room for the bytes of requests.
+    pub scales: Scales,
+    /// One person, one prompt at a time.
+    pub prompts: Arc<Semaphore>,
     /// Ends what would never end by itself.
     pub stopping: CancellationToken,
     /// When this process started.
@@ -69,6 +74,8 @@ impl Agent {
             vault: Vault::default(),
             tickets: Arc::new(Tickets::new(paths.descriptor_socket.clone())),
             calls: Arc::new(Semaphore::new(config.limits.max_calls.0)),
+            scales: Scales::default(),
+            prompts: Arc::new(Semaphore::new(1)),
             stopping: CancellationToken::new(),
             started: SystemTime::now(),
             vault_restarts: Default::default(),

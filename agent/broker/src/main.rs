@@ -4,6 +4,7 @@ mod agent;
 mod arguments;
 mod clock;
 mod config;
+mod connections;
 mod directory;
 mod engine;
 mod error;
@@ -23,6 +24,7 @@ mod start;
 mod tickets;
 mod unlock;
 mod vault;
+mod weight;
 
 use std::process::ExitCode;
 

@@ -141,7 +141,7 @@ impl crypto_server::Crypto for Crypto {
     ) -> Result<Response<Self::EncryptStreamStream>, Status> {
         use encrypt_stream_response::Message as Out;
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let document = Document::from_fields(
             &header.recipients,
             header.signing,
@@ -175,7 +175,7 @@ impl crypto_server::Crypto for Crypto {
     ) -> Result<Response<Self::DecryptStreamStream>, Status> {
         use decrypt_stream_response::Message as Out;
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let options = OpenOptions::from_fields(header.purpose, header.accept_unsigned, header.receipt)?;
         let identity = self.identity(&header.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
@@ -203,7 +203,7 @@ impl crypto_server::Crypto for Crypto {
         request: Request<Streaming<SignStreamRequest>>,
     ) -> Result<Response<SignStreamResponse>, Status> {
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let identity = self.identity(&header.user)?;
         let signing = identity.run(engine::sign_stream(&identity, &mut chunks));
         let ((message, digest), content_size) = within(call, signing).await?;
@@ -219,7 +219,7 @@ impl crypto_server::Crypto for Crypto {
         request: Request<Streaming<VerifyStreamRequest>>,
     ) -> Result<Response<VerifyStreamResponse>, Status> {
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         if header.signed_data.len() > SIGNATURE_LIMIT {
             return Err(Error::field("signed_data", "has more than 256 KiB").into());
         }

@@ -116,7 +116,7 @@ async fn send(
 impl messages_server::Messages for Messages {
     async fn send(&self, request: Request<Streaming<SendRequest>>) -> Result<Response<SendResponse>, Status> {
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let to = names::parse_user("recipient", &header.recipient)?;
         let id = match header.message_id.as_str() {
             "" => engine::fresh_id()?,
