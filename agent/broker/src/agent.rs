@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
 use crate::config::{Config, ConfigError};
+use crate::enrolments::Enrolments;
 use crate::error::Result;
 use crate::events::Events;
 use crate::identities::Identities;
@@ -44,6 +45,8 @@ pub struct Agent {
     pub tickets: Arc<Tickets>,
     /// One permit for each call at work.
     pub calls: Arc<Semaphore>,
+    /// Registrations that are being finished.
+    pub enrolments: Enrolments,
     /// Room for the bytes of requests.
     pub scales: Scales,
     /// One person, one prompt at a time.
@@ -74,6 +77,7 @@ impl Agent {
             vault: Vault::default(),
             tickets: Arc::new(Tickets::new(paths.descriptor_socket.clone())),
             calls: Arc::new(Semaphore::new(config.limits.max_calls.0)),
+            enrolments: Enrolments::default(),
             scales: Scales::default(),
             prompts: Arc::new(Semaphore::new(1)),
             stopping: CancellationToken::new(),

@@ -7,6 +7,7 @@ mod config;
 mod connections;
 mod directory;
 mod engine;
+mod enrolments;
 mod error;
 mod events;
 mod identities;

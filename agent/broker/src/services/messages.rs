@@ -1,6 +1,8 @@
 //! The service Messages: sealed streams through the platform's inboxes, never held as a whole.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
@@ -23,10 +25,14 @@ use crate::engine::{self, Document, OpenOptions, Release, Sink, Source};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
-use crate::platform::{next_piece, time};
+use crate::platform::{BODY_PAUSE, next_piece, time};
 
 /// Pieces on their way to the platform.
 const AHEAD: usize = 2;
+/// How long the platform may take to answer once it has a message whole.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long a message that broke off may take to say why.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// The service Messages.
 pub struct Messages(pub Arc<Agent>);
@@ -53,11 +59,11 @@ struct ToBody(mpsc::Sender<std::io::Result<Bytes>>);
 
 impl Sink for ToBody {
     async fn put(&mut self, piece: Bytes) -> Result<()> {
-        // The platform's own answer says why it stopped reading.
-        self.0
-            .send(Ok(piece))
-            .await
-            .map_err(|_| Fault::PlatformUnavailable.because("it stopped taking the message"))
+        match tokio::time::timeout(BODY_PAUSE, self.0.send(Ok(piece))).await {
+            // A platform that wants no more has answered, and its answer says why.
+            Ok(_) => Ok(()),
+            Err(_) => Err(Fault::PlatformUnavailable.because("it stopped taking the message")),
+        }
     }
 }
 
@@ -67,6 +73,37 @@ struct FromBody(Incoming);
 impl Source for FromBody {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         next_piece(&mut self.0).await
+    }
+}
+
+/// Waits for both ends of a deposit. One that is refused early ends at once: nobody would read the rest.
+async fn both<S, D>(
+    mut sealing: Pin<&mut impl Future<Output = Result<S>>>,
+    mut depositing: Pin<&mut impl Future<Output = Result<D>>>,
+) -> Result<(S, D)> {
+    tokio::select! {
+        biased;
+        sealed = &mut sealing => {
+            let deposited = tokio::time::timeout(ANSWER, depositing).await;
+            let late = || Err(Fault::PlatformUnavailable.because("it did not answer in time"));
+            match (sealed, deposited.unwrap_or_else(|_| late())) {
+                (Ok(sealed), Ok(deposited)) => Ok((sealed, deposited)),
+                (Err(error), Err(refused)) if error.fault() == Fault::PlatformUnavailable => Err(refused),
+                // What made the message break off says more than that it broke off.
+                (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            }
+        }
+        deposited = &mut depositing => match deposited {
+            Ok(deposited) => sealing.await.map(|sealed| (sealed, deposited)),
+            Err(refused) if refused.fault() == Fault::PlatformUnavailable => {
+                // Perhaps it broke off because the message did.
+                match tokio::time::timeout(SETTLE, sealing).await {
+                    Ok(Err(error)) => Err(error),
+                    _ => Err(refused),
+                }
+            }
+            Err(refused) => Err(refused),
+        },
     }
 }
 
@@ -93,14 +130,8 @@ async fn send(
         drop(sink);
         sealed
     };
-    let (sealed, deposited) = tokio::join!(sealing, identity.client.deposit(to, &id, body));
-    let (sealed, deposited) = match (sealed, deposited) {
-        (Ok(sealed), Ok(deposited)) => (sealed, deposited),
-        (Err(error), Ok(_)) => return Err(error),
-        // Whichever came first made the other fail.
-        (Err(error), Err(_)) if error.fault() != Fault::PlatformUnavailable => return Err(error),
-        (_, Err(error)) => return Err(error),
-    };
+    let (sealing, depositing) = (pin!(sealing), pin!(identity.client.deposit(to, &id, body)));
+    let (sealed, deposited) = both(sealing, depositing).await?;
     let mut deposit_time = None;
     if let Some(deposited) = deposited {
         let digest = <[u8; 32]>::try_from(sealed.signature_digest.as_slice()).map_err(Error::internal)?;
@@ -144,10 +175,13 @@ impl messages_server::Messages for Messages {
         let page = identity.run(identity.client.inbox(limit, &request.page_token)).await?;
         let mut messages = Vec::with_capacity(page.messages.len());
         for listed in page.messages {
+            // It goes into paths, and a person sees it.
+            let named = names::parse_uuid("message_id", &listed.message_id);
+            let id = named.map_err(|_| Fault::PlatformUntrusted.because("it names a message by no UUID"))?;
             messages.push(v1::MessageInfo {
                 depositor: listed.depositor.parse().map(|uid| names::user(&uid)).unwrap_or_default(),
                 deposit_time: Some(clock::wire(time(&listed.deposit_time)?)),
-                message_id: listed.message_id,
+                message_id: names::uuid(&id),
                 size: listed.size,
             });
         }
