@@ -131,6 +131,11 @@ impl Client {
         Ok(Account { log: plain(answer.log), root_certificate, issuers: plain(answer.issuers) })
     }
 
+    /// A receipt over a signature value that nothing deposited carries.
+    pub async fn receipt(&self, digest: &[u8; 32]) -> Result<Vec<u8>> {
+        self.receipt_at(Method::POST, "/v1/receipts", digest).await
+    }
+
     /// A receipt over a signature value, from one of the places that give it.
     pub(super) async fn receipt_at(&self, method: Method, path: &str, digest: &[u8; 32]) -> Result<Vec<u8>> {
         let request = ReceiptRequest { signature_digest: Base64(digest.to_vec()) };

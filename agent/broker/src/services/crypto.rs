@@ -6,10 +6,11 @@ use bytes::Bytes;
 use life_envelope::stream::MAX_TRAILER;
 use life_proto::v1::{
     self, DecryptRequest, DecryptResponse, DecryptStreamRequest, DecryptStreamResponse, EncryptRequest,
-    EncryptResponse, EncryptStreamRequest, EncryptStreamResponse, ShareRequest, ShareResponse, SignRequest,
-    SignResponse, SignStreamRequest, SignStreamResponse, VerifyRequest, VerifyResponse, VerifyStreamRequest,
-    VerifyStreamResponse, decrypt_stream_request, decrypt_stream_response, encrypt_stream_request,
-    encrypt_stream_response, sign_stream_request, verify_stream_request,
+    EncryptResponse, EncryptStreamRequest, EncryptStreamResponse, GetReceiptRequest, GetReceiptResponse,
+    ShareRequest, ShareResponse, SignRequest, SignResponse, SignStreamRequest, SignStreamResponse,
+    VerifyRequest, VerifyResponse, VerifyStreamRequest, VerifyStreamResponse, decrypt_stream_request,
+    decrypt_stream_response, encrypt_stream_request, encrypt_stream_response, sign_stream_request,
+    verify_stream_request,
 };
 use life_proto::{UNARY_LIMIT, v1::crypto_server};
 use tonic::{Request, Response, Status, Streaming};
@@ -230,6 +231,21 @@ impl crypto_server::Crypto for Crypto {
         Ok(Response::new(VerifyStreamResponse { signature: Some(judgement.report), content_size }))
     }
 
+    async fn get_receipt(
+        &self,
+        request: Request<GetReceiptRequest>,
+    ) -> Result<Response<GetReceiptResponse>, Status> {
+        let request = request.into_inner();
+        let digest: [u8; 32] = request
+            .signature_digest
+            .as_ref()
+            .try_into()
+            .map_err(|_| Error::field("signature_digest", "has not 32 bytes"))?;
+        let identity = self.identity(&request.user)?;
+        let receipt = identity.run(engine::receipt(&identity, &digest)).await?;
+        Ok(Response::new(GetReceiptResponse { receipt: receipt.into() }))
+    }
+
     async fn share(&self, request: Request<ShareRequest>) -> Result<Response<ShareResponse>, Status> {
         let request = request.into_inner();
         if request.trailer.len() > MAX_TRAILER {
@@ -240,7 +256,8 @@ impl crypto_server::Crypto for Crypto {
         }
         let users = engine::parse_recipients(&request.recipients)?;
         let identity = self.identity(&request.user)?;
-        let sharing = engine::share(&identity, &users, request.envelope, request.trailer);
+        let sharing =
+            engine::share(&identity, &users, request.envelope, request.trailer, receipt(&request.receipt));
         let (envelope, recipients) = identity.run(sharing).await?;
         Ok(Response::new(ShareResponse { envelope: envelope.into(), recipients }))
     }
