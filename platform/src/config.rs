@@ -45,7 +45,7 @@ pub struct Config {
 pub struct Limits {
     /// Open connections, all clients together.
     pub connections: usize,
-    /// Open connections from one address.
+    /// Open connections from one address (IPv6: one /64), less than half of all.
     pub connections_per_address: usize,
     /// New registrations a minute from one address.
     pub registrations_per_minute: u32,
@@ -57,6 +57,18 @@ pub struct Limits {
     pub inbox_bytes: u64,
     /// Messages in one inbox.
     pub inbox_messages: u64,
+    /// Bytes of one depositor's messages in one inbox.
+    pub share_bytes: u64,
+    /// One depositor's messages in one inbox, with those deleted within 30 days.
+    pub share_messages: u64,
+    /// Bytes of one depositor's messages in all inboxes.
+    pub depositor_bytes: u64,
+    /// One depositor's messages in all inboxes, with those deleted within 30 days.
+    pub depositor_messages: u64,
+    /// Deposits a minute of one depositor, repeated ones included.
+    pub deposits_per_minute: u32,
+    /// Deposits a minute of one depositor in one inbox, repeated ones included.
+    pub share_deposits_per_minute: u32,
     /// Bytes that stay free on the disk: deposits are refused below.
     pub free_bytes: u64,
 }
@@ -119,12 +131,18 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
-            connections_per_address: 512,
+            connections_per_address: 256,
             registrations_per_minute: 120,
             requests_per_second: 200,
             message_bytes: 8 << 30,
-            inbox_bytes: 32 << 30,
+            inbox_bytes: 64 << 30,
             inbox_messages: 100_000,
+            share_bytes: 8 << 30,
+            share_messages: 10_000,
+            depositor_bytes: 64 << 30,
+            depositor_messages: 100_000,
+            deposits_per_minute: 1200,
+            share_deposits_per_minute: 600,
             free_bytes: 64 << 20,
         }
     }
@@ -172,6 +190,13 @@ impl Config {
             return Err(Error::Config(format!(
                 "{name} is 0: nothing could ever pass; give a number above 0"
             )));
+        }
+        if limits.connections_per_address > limits.connections.div_ceil(2) {
+            return Err(Error::Config(
+                "limits.connections_per_address is more than half of limits.connections: one client could keep out \
+                 all others; give a smaller number"
+                    .to_owned(),
+            ));
         }
         tracing_subscriber::EnvFilter::try_new(&config.log.level)
             .map_err(|_| Error::Config("log.level is no filter; write for example \"info\"".to_owned()))?;
@@ -265,5 +290,8 @@ mod tests {
         std::fs::write(file.path(), "[timeouts]\nidle = 0\n").unwrap();
         let error = Config::load(file.path()).unwrap_err();
         assert!(error.to_string().contains("timeouts.idle"), "{error}");
+        std::fs::write(file.path(), "[limits]\nconnections = 100\nconnections_per_address = 51\n").unwrap();
+        let error = Config::load(file.path()).unwrap_err();
+        assert!(error.to_string().contains("connections_per_address"), "{error}");
     }
 }

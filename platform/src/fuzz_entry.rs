@@ -7,7 +7,7 @@ use life_pki::{Timestamp, Uid};
 
 use crate::authority::evidence::Keys;
 use crate::authority::protocol::{self, Request, Response};
-use crate::http::dto::{BeginRegistration, Commit, SignatureDigest};
+use crate::http::dto::{BeginRegistration, Commit, Publish, SignatureDigest};
 use crate::http::inbox::Page;
 use crate::http::level::parse_proof;
 use crate::store::shape::Screen;
@@ -39,6 +39,7 @@ pub fn ca_response(bytes: &[u8]) {
 pub fn request_body(bytes: &[u8]) {
     let _ = serde_json::from_slice::<BeginRegistration>(bytes);
     let _ = serde_json::from_slice::<Commit>(bytes);
+    let _ = serde_json::from_slice::<Publish>(bytes);
     let _ = serde_json::from_slice::<SignatureDigest>(bytes);
     if let Ok(keys) = serde_json::from_slice::<Keys>(bytes) {
         let _ = keys.check(Uid::from_random([0; 16]));

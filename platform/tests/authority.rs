@@ -298,6 +298,17 @@ async fn time_passes_for_certificates_registrations_and_lists() {
     let later = clock.now().unix();
     let show = late.proven_at("GET", &late.path(""), None, later);
     anonymous.send(show).await.refused(410, "REGISTRATION_EXPIRED");
+    // A message that nobody asked a receipt for is forgotten, with its file.
+    clock.shift(0);
+    let content = support::content::envelope(b"x", agent.draft.root.public_key());
+    client.put_octets(&agent.inbox("m"), content).await.expect(201);
+    let blobs = || std::fs::read_dir(platform.root().join("serve/data/blobs")).unwrap().count();
+    for (shift, left) in [(3500, 1), (3700, 0)] {
+        clock.shift(shift);
+        assert!(maintenance::turn_once(&app).is_ok());
+        assert_eq!(blobs(), left);
+    }
+    client.publish(&agent.inbox("m")).await.refused(404, "MESSAGE_UNKNOWN");
     // Half way to its nextUpdate the list is renewed, as soon as there is an authority.
     clock.shift(4 * 86_400);
     assert!(maintenance::turn_once(&app).is_err());

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use life_pki::ParticipantKind;
 use life_platform::authority::evidence::Keys;
 use life_platform::encoding::Base64;
-use life_platform::http::dto::{Answers, BeginRegistration, Commit, SignatureDigest};
+use life_platform::http::dto::{Answers, BeginRegistration, Commit, Publish, SignatureDigest};
 use life_platform::http::problem::Reason;
 use life_platform::http::routes::ROUTES;
 use serde_json::{Value, json};
@@ -105,6 +105,7 @@ fn fields_of_requests_are_those_of_the_contract() {
         ("Answers", serde_json::to_value(answers).unwrap()),
         ("Commit", serde_json::to_value(commit).unwrap()),
         ("BeginRegistration", serde_json::to_value(begin).unwrap()),
+        ("Publish", serde_json::to_value(Publish { signature_digest: Some(bytes()) }).unwrap()),
         ("SignatureDigest", serde_json::to_value(SignatureDigest { signature_digest: bytes() }).unwrap()),
     ];
     let contract = contract();
@@ -173,7 +174,11 @@ async fn inbox_conforms(agent: &Agent) {
     conforms("PUT", deposit, &agent.client.put_octets(&agent.inbox("m3"), "plain").await.expect(422));
     let receipt = format!("{deposit}/receipt");
     let path = format!("{}/receipt", agent.inbox("m1"));
+    speaks("post", &receipt, &digest);
+    speaks("post", &receipt, &json!({}));
     conforms("POST", &receipt, &agent.client.post(&path, &digest).await.expect(200));
+    conforms("POST", &receipt, &agent.client.publish(&agent.inbox("m2")).await.expect(200));
+    conforms("PUT", deposit, &agent.client.put_octets(&agent.inbox("m1"), "late").await.expect(409));
     let page = agent.client.get("/v1/inbox?limit=1").await.expect(200);
     assert!(page.json()["next"].is_string());
     conforms("GET", "/v1/inbox", &page);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use support::client::Client;
 use support::content::{envelope, stream};
-use support::{Agent, Platform};
+use support::{Agent, Options, Platform};
 
 /// What the writers know: content by message id, and what was acknowledged.
 #[derive(Default)]
@@ -28,7 +28,10 @@ struct Ledger {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn soak_kill_loses_nothing_that_was_acknowledged() {
     let rounds = if std::env::var_os("LIFE_SOAK").is_some() { 200 } else { 20 };
-    let mut platform = Platform::start();
+    let mut platform = Platform::start_with(&Options {
+        config: "[limits]\ndeposits_per_minute = 0\nshare_deposits_per_minute = 0\n",
+        ..Options::default()
+    });
     let agent = Arc::new(Agent::register(&platform).await);
     let key = agent.draft.root.public_key().clone();
     let contents = Arc::new([envelope(b"small", &key), stream(300_000, &key), stream(3_000_000, &key)]);
@@ -75,7 +78,14 @@ async fn write(
         ledger.lock().unwrap().sent.insert(id.clone(), content.clone());
         let put = support::client::octets("PUT", &agent.inbox(&id), content);
         match client.try_send(put).await {
-            Ok(reply) if reply.status == 201 => drop(ledger.lock().unwrap().stored.insert(id.clone())),
+            Ok(reply) if reply.status == 201 => {}
+            Ok(reply) => panic!("{}: {}", reply.status, reply.reason()),
+            Err(_) => return,
+        }
+        let path = format!("{}/receipt", agent.inbox(&id));
+        let publish = support::client::json_request("POST", &path, &serde_json::json!({}));
+        match client.try_send(publish).await {
+            Ok(reply) if reply.status == 200 => drop(ledger.lock().unwrap().stored.insert(id.clone())),
             Ok(reply) => panic!("{}: {}", reply.status, reply.reason()),
             Err(_) => return,
         }
@@ -120,9 +130,11 @@ async fn verify(client: &Client, platform: &Platform, ledger: &Mutex<Ledger>) {
         let got = client.get(&format!("/v1/inbox/{id}")).await.expect(200).body;
         assert!(got == content, "{id} is damaged");
     }
-    // No orphans: one file for each message, and nothing on the way.
+    // No orphans: one file for each message, visible or not yet, and nothing on the way.
     let data = platform.root().join("serve/data");
-    assert_eq!(std::fs::read_dir(data.join("blobs")).unwrap().count(), listed.len());
+    let database = rusqlite::Connection::open(data.join("platform.db")).unwrap();
+    let pending: usize = database.query_row("SELECT COUNT(*) FROM pending", [], |row| row.get(0)).unwrap();
+    assert_eq!(std::fs::read_dir(data.join("blobs")).unwrap().count(), listed.len() + pending);
     assert_eq!(std::fs::read_dir(data.join("incoming")).unwrap().count(), 0);
 }
 
@@ -132,7 +144,7 @@ async fn a_lost_database_takes_no_content_with_it() {
     let agent = Agent::register(&platform).await;
     let content = envelope(b"x", agent.draft.root.public_key());
     for id in ["kept", "deleted"] {
-        agent.client.put_octets(&agent.inbox(id), content.clone()).await.expect(201);
+        agent.client.deposit(&agent.inbox(id), content.clone()).await;
     }
     let data = platform.root().join("serve/data");
     let (database, blobs, quarantine) =

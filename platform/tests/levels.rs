@@ -174,7 +174,7 @@ async fn nobody_reaches_into_another_inbox() {
     let platform = Platform::start();
     let (owner, other) = (Agent::register(&platform).await, Agent::register(&platform).await);
     let envelope = support::content::envelope(b"for the owner", owner.draft.root.public_key());
-    other.client.put_octets(&owner.inbox("m1"), envelope.clone()).await.expect(201);
+    other.client.deposit(&owner.inbox("m1"), envelope.clone()).await;
     // The depositor cannot see it again, nor anybody else.
     other.client.get("/v1/inbox/m1").await.refused(404, "MESSAGE_UNKNOWN");
     other.client.delete("/v1/inbox/m1").await.refused(404, "MESSAGE_UNKNOWN");

@@ -353,3 +353,24 @@ async fn two_commits_at_once_make_one_account() {
     let text = from_base64(replies[0].json()["certificates"]["ROOT"].as_str().unwrap()).unwrap();
     assert!(Certificate::from_der(&text).is_ok());
 }
+
+#[tokio::test]
+async fn keys_and_credential_ids_are_taken_with_the_first_commit() {
+    let mut platform = Platform::start();
+    let client = platform.client();
+    // Both hand in their keys before either commits; the authority is away, so neither becomes an account.
+    let mut first = Draft::new(ParticipantKind::Patient);
+    let body = first.prepare(&client).await;
+    let encryption = PrivateKey::from_pkcs8(first.encryption.to_pkcs8().expose()).unwrap();
+    let mut same_key = Draft { encryption, ..Draft::new(ParticipantKind::Patient) };
+    let same_key_body = same_key.prepare(&client).await;
+    let mut same_id = Draft { credential: first.credential, ..Draft::new(ParticipantKind::Patient) };
+    let same_id_body = same_id.prepare(&client).await;
+    platform.stop_ca();
+    first.commit(&client, &body).await.refused(503, "CA_UNAVAILABLE");
+    same_key.commit(&client, &same_key_body).await.refused(409, "KEY_IN_USE");
+    same_id.commit(&client, &same_id_body).await.refused(409, "KEY_IN_USE");
+    platform.start_ca();
+    first.commit(&client, &body).await.expect(200);
+    same_key.commit(&client, &same_key_body).await.refused(409, "KEY_IN_USE");
+}

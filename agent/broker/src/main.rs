@@ -4,10 +4,8 @@ mod agent;
 mod arguments;
 mod clock;
 mod config;
-mod connections;
 mod directory;
 mod engine;
-mod enrolments;
 mod error;
 mod events;
 mod identities;
@@ -25,7 +23,6 @@ mod start;
 mod tickets;
 mod unlock;
 mod vault;
-mod weight;
 
 use std::process::ExitCode;
 

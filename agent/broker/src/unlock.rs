@@ -100,7 +100,6 @@ async fn open_account(
         unlocked: SystemTime::now(),
         expires: expires.unwrap_or(now),
         locked: CancellationToken::new(),
-        signing: Default::default(),
     })
 }
 
@@ -122,8 +121,7 @@ fn own_certificate(
     if certificate.uid() == Some(uid) { Ok(certificate) } else { Err(Fault::CredentialUntrusted.into()) }
 }
 
-/// The fault of a certificate of the credential.
-pub fn own_chain_fault(error: ChainError) -> Error {
+fn own_chain_fault(error: ChainError) -> Error {
     let fault = match error {
         ChainError::CrlStale => return Fault::PlatformUnavailable.because(error.to_string()),
         ChainError::Expired => Fault::CredentialExpired,

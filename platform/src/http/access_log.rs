@@ -17,6 +17,9 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 /// Where these lines come from, for filters.
 pub const TARGET: &str = "life_platform::access";
 
+/// The status of a request whose client was gone before there was an answer.
+const ABORTED: u16 = 499;
+
 /// Counts both bodies and writes the line when the answer was sent or given up.
 pub async fn record(request: Request, next: Next) -> Response {
     let started = Instant::now();
@@ -34,9 +37,10 @@ pub async fn record(request: Request, next: Next) -> Response {
             frame
         }))
     });
+    // Made before the work begins: a client that goes away drops the work, and the line is written then.
+    let mut line = Line { method, route, status: ABORTED, received, started, sent: 0, ended: false };
     let response = next.run(request).await;
-    let line =
-        Line { method, route, status: response.status().as_u16(), received, started, sent: 0, ended: false };
+    line.status = response.status().as_u16();
     response.map(|body| Body::new(Logged { body, line }))
 }
 
@@ -110,5 +114,46 @@ impl HttpBody for Logged {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    use axum::Router;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_dropped_before_its_answer_has_a_line() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let router = Router::new().route("/slow", get(std::future::pending::<()>)).layer(from_fn(record));
+        let request = http::Request::get("/slow").body(Body::empty()).unwrap();
+        let answer = router.oneshot(request);
+        tokio::time::timeout(std::time::Duration::from_millis(50), answer).await.unwrap_err();
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("status=499") && text.contains("complete=false"), "{text}");
     }
 }

@@ -10,19 +10,22 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
 use life_pki::Uid;
+use rusqlite::Connection;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{expect_type, json};
 use super::directory::{parse_uid, user_unknown};
 use super::dto::Deposited;
 use super::inbox::parse_message_id;
+use super::level::slow_down;
 use super::peer::Caller;
 use super::problem::{Problem, Reason};
 use super::state::{App, blocking};
 use crate::config::{Config, seconds};
-use crate::store::accounts;
-use crate::store::blobs::{Complete, DepositError, Incoming};
-use crate::store::messages::{self, Deposit, Message};
+use crate::store::blobs::{Complete, DepositError, Incoming, full_in};
+use crate::store::pending::{self, PENDING_SECONDS, Pending};
+use crate::store::usage::{self, Scope};
+use crate::store::{accounts, messages};
 
 /// Pieces are handed to the disk once so many bytes are there.
 const BATCH: usize = 1 << 20;
@@ -35,7 +38,13 @@ struct Address {
     depositor: Uid,
 }
 
-/// Stores a message. The same content under the same id is answered as before; other content is a conflict.
+impl Address {
+    fn share(&self) -> Scope {
+        Scope::Share { owner: self.owner, depositor: self.depositor }
+    }
+}
+
+/// Stores a message, invisible until its depositor asks for its receipt; until then it can be replaced.
 pub(super) async fn deposit(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
@@ -51,44 +60,75 @@ pub(super) async fn deposit(
         return Err(DepositError::TooLarge.into());
     }
     let to = Arc::new(Address { owner, message_id, depositor: caller.uid });
+    for (rate, scope) in app.deposits.iter().zip([to.share(), Scope::Depositor(to.depositor)]) {
+        rate.spend(scope, Instant::now().into_std()).map_err(slow_down)?;
+    }
     let body = Pieces::new(request.into_body(), &app.config);
 
     let address = Arc::clone(&to);
     let incoming = blocking(&app, move |app| begin(app, &address, limit)).await?;
-    let complete = store(&app, incoming, body).await?;
-    let (status, deposited) = blocking(&app, move |app| record(app, &to, complete)).await?;
+    let incoming = store(&app, incoming, body).await?;
+    // One piece of work, which a client that goes away does not interrupt: a complete file always gets its row.
+    let (status, deposited) = blocking(&app, move |app| {
+        let complete = app.blobs.finish(incoming)?;
+        record(app, &to, complete)
+    })
+    .await?;
     json(status, &deposited)
 }
 
-/// Checks recipient and quota before a byte is read.
+/// Checks recipient and quotas before a byte is read.
 fn begin(app: &App, to: &Address, limit: u64) -> Result<Incoming, Problem> {
-    let (usage, taken) = app.database.read(|connection| {
+    let rooms = app.database.read(|connection| {
         if !accounts::exists(connection, to.owner)? {
             return Err(user_unknown());
         }
-        let taken = messages::find(connection, to.owner, &to.message_id)?;
-        Ok((messages::usage(connection, to.owner)?, taken))
+        let earlier = replaceable(connection, to)?;
+        rooms(app, connection, to, earlier.as_ref())
     })?;
-    if let Some(message) = &taken
-        && message.depositor != to.depositor
-    {
-        return Err(conflict());
-    }
-    let limits = &app.config.limits;
-    // A repeated deposit needs no room for another message.
-    if taken.is_none() && usage.messages >= limits.inbox_messages {
-        return Err(DepositError::Full(INBOX_FULL).into());
-    }
-    let room = match taken {
-        Some(message) => limits.inbox_bytes.max(message.size),
-        None => limits.inbox_bytes.saturating_sub(usage.bytes),
-    };
-    Ok(app.blobs.begin(to.owner, limit, room)?)
+    Ok(app.blobs.begin(limit, rooms)?)
 }
 
-const INBOX_FULL: &str = "the inbox is full";
+/// The invisible message that this one is to take the place of, if there is one.
+fn replaceable(connection: &Connection, to: &Address) -> Result<Option<Pending>, Problem> {
+    if let Some(message) = messages::find(connection, to.owner, &to.message_id)? {
+        return Err(if message.depositor == to.depositor { exists() } else { conflict() });
+    }
+    match pending::find(connection, to.owner, &to.message_id)? {
+        Some(pending) if pending.depositor != to.depositor => Err(conflict()),
+        earlier => Ok(earlier),
+    }
+}
 
-async fn store(app: &Arc<App>, mut incoming: Incoming, mut body: Pieces) -> Result<Complete, Problem> {
+/// How many bytes there is room for in each scope, without what is to be replaced.
+fn rooms(
+    app: &App,
+    connection: &Connection,
+    to: &Address,
+    earlier: Option<&Pending>,
+) -> Result<Vec<(Scope, u64)>, Problem> {
+    let limits = &app.config.limits;
+    [
+        (Scope::Inbox(to.owner), limits.inbox_messages, limits.inbox_bytes),
+        (to.share(), limits.share_messages, limits.share_bytes),
+        (Scope::Depositor(to.depositor), limits.depositor_messages, limits.depositor_bytes),
+    ]
+    .into_iter()
+    .map(|(scope, messages, bytes)| {
+        let mut used = usage::of(connection, scope)?;
+        if let Some(earlier) = earlier {
+            used.messages = used.messages.saturating_sub(1);
+            used.bytes = used.bytes.saturating_sub(earlier.size);
+        }
+        if used.messages >= messages {
+            return Err(full_in(scope).into());
+        }
+        Ok((scope, bytes.saturating_sub(used.bytes)))
+    })
+    .collect()
+}
+
+async fn store(app: &Arc<App>, mut incoming: Incoming, mut body: Pieces) -> Result<Incoming, Problem> {
     while let Some(batch) = body.next().await? {
         incoming = blocking(app, move |app| {
             for piece in &batch {
@@ -98,61 +138,54 @@ async fn store(app: &Arc<App>, mut incoming: Incoming, mut body: Pieces) -> Resu
         })
         .await?;
     }
-    blocking(app, move |app| Ok(app.blobs.finish(incoming)?)).await
+    Ok(incoming)
 }
 
-/// Names the stored content in the database, unless it is a repetition.
+/// Names the stored content in the database.
 fn record(app: &App, to: &Address, complete: Complete) -> Result<(StatusCode, Deposited), Problem> {
     let now = app.clock.now();
-    let limits = &app.config.limits;
+    let mut committing = false;
     let outcome = app.database.write(|tx| {
-        if let Some(message) = messages::find(tx, to.owner, &to.message_id)? {
-            return Ok(Err(message));
+        let earlier = replaceable(tx, to)?;
+        for (scope, room) in rooms(app, tx, to, earlier.as_ref())? {
+            if complete.size > room {
+                return Err(full_in(scope).into());
+            }
         }
-        let usage = messages::usage(tx, to.owner)?;
-        if usage.messages >= limits.inbox_messages
-            || usage.bytes.saturating_add(complete.size) > limits.inbox_bytes
-        {
-            return Err(DepositError::Full(INBOX_FULL).into());
-        }
-        let deposit = Deposit {
+        let pending = Pending {
             owner: to.owner,
-            id: &to.message_id,
+            id: to.message_id.clone(),
             depositor: to.depositor,
-            blob: &complete.blob,
+            blob: complete.blob.clone(),
             size: complete.size,
             sha256: complete.sha256,
-            deposited: now,
+            since: now,
         };
-        messages::insert(tx, &deposit)?;
-        Ok::<_, Problem>(Ok(now))
+        pending::put(tx, &pending)?;
+        committing = true;
+        Ok::<_, Problem>(earlier)
     });
     match outcome {
-        Ok(Ok(now)) => {
-            let message_id = to.message_id.clone();
-            Ok((StatusCode::CREATED, Deposited { message_id, deposit_time: now.to_string() }))
-        }
-        Ok(Err(message)) => {
-            app.blobs.remove(&complete.blob);
-            repeated(to, &complete, message)
+        Ok(earlier) => {
+            if let Some(earlier) = &earlier {
+                app.blobs.remove(&earlier.blob);
+            }
+            let status = if earlier.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+            let expire_time = now.plus(PENDING_SECONDS).to_string();
+            Ok((status, Deposited { message_id: to.message_id.clone(), expire_time }))
         }
         Err(problem) => {
-            app.blobs.remove(&complete.blob);
+            // A commit that failed may have happened all the same: then the file is named, and the next start knows.
+            if !committing {
+                app.blobs.remove(&complete.blob);
+            }
             Err(problem)
         }
     }
 }
 
-fn repeated(to: &Address, complete: &Complete, message: Message) -> Result<(StatusCode, Deposited), Problem> {
-    if message.depositor != to.depositor {
-        return Err(conflict());
-    }
-    if message.sha256 != complete.sha256 {
-        let detail = "the first content stays; choose a new random id for another message";
-        return Err(Problem::new(Reason::MessageExists, detail));
-    }
-    let deposited = Deposited { message_id: message.id, deposit_time: message.deposited.to_string() };
-    Ok((StatusCode::OK, deposited))
+fn exists() -> Problem {
+    Problem::new(Reason::MessageExists, "it stays as it is; choose a new random id for another message")
 }
 
 fn conflict() -> Problem {

@@ -145,7 +145,7 @@ pub struct Seal {
     pub seal: Base64,
 }
 
-/// Body of both receipt requests
+/// Body of `POST /v1/receipts`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignatureDigest {
@@ -153,7 +153,7 @@ pub struct SignatureDigest {
     pub signature_digest: Base64,
 }
 
-/// Answer to both receipt requests
+/// Answer to `POST /v1/receipts`
 #[derive(Clone, Debug, Serialize)]
 pub struct ReceiptAnswer {
     /// The receipt.
@@ -165,8 +165,29 @@ pub struct ReceiptAnswer {
 pub struct Deposited {
     /// The id the depositor chose.
     pub message_id: String,
-    /// When it was complete, RFC 3339.
+    /// When it is forgotten unless it is made visible before, RFC 3339.
+    pub expire_time: String,
+}
+
+/// Body of `POST /v1/inboxes/{uid}/messages/{message_id}/receipt`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publish {
+    /// SHA-256 of the signature value; nothing for content without a signature.
+    #[serde(default)]
+    pub signature_digest: Option<Base64>,
+}
+
+/// Answer to `POST /v1/inboxes/{uid}/messages/{message_id}/receipt`
+#[derive(Clone, Debug, Serialize)]
+pub struct Published {
+    /// The id the depositor chose.
+    pub message_id: String,
+    /// When it became visible, RFC 3339.
     pub deposit_time: String,
+    /// The receipt, when a signature digest was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Base64>,
 }
 
 /// Answer to `GET /v1/inbox`
@@ -188,6 +209,6 @@ pub struct MessageInfo {
     pub depositor: String,
     /// Its size in bytes.
     pub size: u64,
-    /// When it was complete, RFC 3339.
+    /// When it became visible, RFC 3339.
     pub deposit_time: String,
 }

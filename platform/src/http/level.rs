@@ -14,6 +14,7 @@ use std::time::Instant;
 use super::body;
 use super::peer::Peer;
 use super::problem::{Problem, Reason};
+use super::rate::prefix;
 use super::state::{App, blocking};
 use crate::encoding::{from_base64, sha256};
 use crate::store::registrations::{self, Registration, RegistrationId};
@@ -75,13 +76,17 @@ async fn admit(app: &Arc<App>, level: Level, mut request: Request) -> Result<Req
         Level::Anonymous => spend(app, &peer)?,
         Level::Bootstrap(Proof::InBody) => {
             spend(app, &peer)?;
-            app.registrations.spend(peer.address.ip(), Instant::now()).map_err(slow_down)?;
+            app.registrations.spend(prefix(peer.address.ip()), Instant::now()).map_err(slow_down)?;
         }
         Level::Bootstrap(Proof::InHeader) => {
             spend(app, &peer)?;
             request = registration(app, request).await?;
         }
         Level::Personalised => {
+            // Judging costs more than refusing to: a certificate that was found good last time goes on unhindered.
+            if !peer.is_trusted() {
+                spend(app, &peer)?;
+            }
             let caller = blocking(app, move |app| peer.identify(app)).await?;
             request.extensions_mut().insert(caller);
         }
@@ -90,10 +95,10 @@ async fn admit(app: &Arc<App>, level: Level, mut request: Request) -> Result<Req
 }
 
 fn spend(app: &App, peer: &Peer) -> Result<(), Problem> {
-    app.requests.spend(peer.address.ip(), Instant::now()).map_err(slow_down)
+    app.requests.spend(prefix(peer.address.ip()), Instant::now()).map_err(slow_down)
 }
 
-fn slow_down(seconds: u32) -> Problem {
+pub(super) fn slow_down(seconds: u32) -> Problem {
     Problem::new(Reason::RateLimited, format!("try again in {seconds} s")).retry_after(seconds)
 }
 

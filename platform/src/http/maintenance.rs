@@ -11,7 +11,7 @@ use super::state::App;
 use crate::authority::client::CaClient;
 use crate::authority::protocol::SignedList;
 use crate::error::Error;
-use crate::store::{Database, accounts, crl, messages, registrations};
+use crate::store::{Database, accounts, crl, messages, pending, registrations};
 
 const PERIOD: Duration = Duration::from_secs(30);
 
@@ -38,6 +38,7 @@ pub fn turn_once(app: &App) -> Result<(), Error> {
     let now = app.clock.now();
     app.database.write(|tx| {
         registrations::sweep(tx, now)?;
+        pending::sweep(tx, now)?;
         messages::sweep(tx, now)
     })?;
     app.blobs.remove_doomed(&app.database)?;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use life_pki::account_log::CredentialId;
 use life_pki::chain::{self, ChainError, Purpose, Revocation};
@@ -20,6 +21,7 @@ pub struct Peer {
     /// The client certificate, whose private key the handshake proved. Nothing more is known of it yet.
     pub certificate: Option<Vec<u8>>,
     chain: OnceLock<Chained>,
+    trusted: AtomicBool,
 }
 
 /// A certificate that led to the user root once, and until when that holds.
@@ -44,7 +46,7 @@ impl Peer {
     /// A connection after its handshake.
     #[must_use]
     pub fn new(address: SocketAddr, certificate: Option<Vec<u8>>) -> Self {
-        Self { address, certificate, chain: OnceLock::new() }
+        Self { address, certificate, chain: OnceLock::new(), trusted: AtomicBool::new(false) }
     }
 
     /// Judges the client certificate by chain, purpose, user id and time, and asks the database whether it was issued
@@ -53,6 +55,17 @@ impl Peer {
     /// # Errors
     /// A [`Problem`] of the `CERTIFICATE_…` kind.
     pub fn identify(&self, app: &App) -> Result<Caller, Problem> {
+        let judged = self.judge(app);
+        self.trusted.store(judged.is_ok(), Ordering::Relaxed);
+        judged
+    }
+
+    /// Whether the certificate was good when it was last judged.
+    pub fn is_trusted(&self) -> bool {
+        self.trusted.load(Ordering::Relaxed)
+    }
+
+    fn judge(&self, app: &App) -> Result<Caller, Problem> {
         let now = app.clock.now();
         let chained = self.chained(app, now)?;
         if now < chained.not_before {

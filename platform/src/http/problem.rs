@@ -59,6 +59,8 @@ reasons! {
     ClockSkew = "CLOCK_SKEW", UNAUTHORIZED, "The clocks differ too much";
     /// Neither an envelope nor a sealed stream.
     ContentRefused = "CONTENT_REFUSED", UNPROCESSABLE_ENTITY, "Only envelopes and sealed streams are stored";
+    /// The depositor has used up their share of the inbox, or of the platform.
+    DepositLimit = "DEPOSIT_LIMIT", INSUFFICIENT_STORAGE, "The depositor's share is used up";
     /// Proofs, log or seal of a registration do not hold.
     EvidenceInvalid = "EVIDENCE_INVALID", UNPROCESSABLE_ENTITY, "The evidence does not hold";
     /// The inbox's quota is used up.
@@ -73,9 +75,9 @@ reasons! {
     KeysMissing = "KEYS_MISSING", CONFLICT, "The keys have not been handed in";
     /// The message id is taken by another depositor.
     MessageConflict = "MESSAGE_CONFLICT", CONFLICT, "The message id is taken";
-    /// The caller deposited other content under the message id before; that stays. A message that is sealed anew has
-    /// other bytes, so for a depositor who tries again this is success.
-    MessageExists = "MESSAGE_EXISTS", CONFLICT, "Other content was deposited under the message id before";
+    /// The caller's message of this id is visible already and stays as it is: for a depositor who tries again this is
+    /// success.
+    MessageExists = "MESSAGE_EXISTS", CONFLICT, "The message was deposited before";
     /// There is no such message, or not for this caller.
     MessageUnknown = "MESSAGE_UNKNOWN", NOT_FOUND, "There is no such message";
     /// The resource does not have this method.
@@ -200,18 +202,22 @@ impl From<Error> for Problem {
 impl From<DepositError> for Problem {
     fn from(error: DepositError) -> Self {
         match error {
-            DepositError::Full("the inbox is full") => {
-                Self::new(Reason::InboxFull, "the owner has to fetch and delete messages first")
-            }
             DepositError::Full(why) => {
                 tracing::error!(why, "a deposit was refused");
                 Self::new(Reason::StorageFull, "nothing was stored; try again later").retry_after(60)
+            }
+            DepositError::InboxFull => {
+                Self::new(Reason::InboxFull, "the owner has to fetch and delete messages first")
             }
             DepositError::Machinery(error) => error.into(),
             DepositError::Shape(crate::store::shape::ShapeError::Io(error)) => Self::internal(&error),
             DepositError::Shape(fault) => {
                 Self::new(Reason::ContentRefused, format!("{fault}; encrypt before you deposit"))
             }
+            DepositError::ShareFull => Self::new(
+                Reason::DepositLimit,
+                "recipients have to delete messages first; ids of deleted ones count for 30 days",
+            ),
             DepositError::TooLarge => {
                 Self::new(Reason::TooLarge, "the message is longer than this platform takes")
             }

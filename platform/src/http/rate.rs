@@ -1,18 +1,19 @@
-//! Token buckets by network address, for callers who have shown no certificate.
+//! Token buckets: by network address for callers who are not known yet, by user for deposits.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Above this many addresses, full buckets are forgotten.
+/// Above this many buckets, full ones are forgotten.
 const MANY: usize = 10_000;
 
 /// So many tokens refill in a period; as many may be spent at once.
-pub struct Buckets {
+pub struct Buckets<K> {
     capacity: f64,
     per_second: f64,
-    buckets: Mutex<HashMap<IpAddr, Bucket>>,
+    buckets: Mutex<HashMap<K, Bucket>>,
 }
 
 struct Bucket {
@@ -20,7 +21,7 @@ struct Bucket {
     filled: Instant,
 }
 
-impl Buckets {
+impl<K: Eq + Hash> Buckets<K> {
     /// Buckets that hold `capacity` tokens and refill in `seconds`. A capacity of 0 means no limit.
     #[must_use]
     pub fn new(capacity: u32, seconds: u32) -> Self {
@@ -32,7 +33,7 @@ impl Buckets {
     ///
     /// # Errors
     /// The number of seconds to wait, at least 1.
-    pub fn spend(&self, address: IpAddr, now: Instant) -> Result<(), u32> {
+    pub fn spend(&self, key: K, now: Instant) -> Result<(), u32> {
         if self.capacity == 0.0 {
             return Ok(());
         }
@@ -40,7 +41,7 @@ impl Buckets {
         if buckets.len() > MANY {
             buckets.retain(|_, bucket| self.level(bucket, now) < self.capacity);
         }
-        let bucket = buckets.entry(prefix(address)).or_insert(Bucket { tokens: self.capacity, filled: now });
+        let bucket = buckets.entry(key).or_insert(Bucket { tokens: self.capacity, filled: now });
         bucket.tokens = self.level(bucket, now);
         bucket.filled = now;
         if bucket.tokens >= 1.0 {
@@ -63,8 +64,9 @@ impl Buckets {
     }
 }
 
-/// Who holds one IPv6 address holds its /64.
-fn prefix(address: IpAddr) -> IpAddr {
+/// What stands for an address: who holds one IPv6 address holds its /64.
+#[must_use]
+pub fn prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_refills() {
         let buckets = Buckets::new(2, 10);
-        let (now, one) = (Instant::now(), "192.0.2.1".parse().unwrap());
+        let (now, one): (_, IpAddr) = (Instant::now(), "192.0.2.1".parse().unwrap());
         assert_eq!(buckets.spend(one, now), Ok(()));
         assert_eq!(buckets.spend(one, now), Ok(()));
         assert_eq!(buckets.spend(one, now), Err(5));
@@ -96,8 +98,9 @@ mod tests {
     fn neighbours_in_one_ipv6_network_share_a_bucket() {
         let buckets = Buckets::new(1, 10);
         let now = Instant::now();
-        assert_eq!(buckets.spend("2001:db8::1".parse().unwrap(), now), Ok(()));
-        assert!(buckets.spend("2001:db8::2".parse().unwrap(), now).is_err());
-        assert_eq!(buckets.spend("2001:db8:0:1::2".parse().unwrap(), now), Ok(()));
+        let of = |address: &str| prefix(address.parse().unwrap());
+        assert_eq!(buckets.spend(of("2001:db8::1"), now), Ok(()));
+        assert!(buckets.spend(of("2001:db8::2"), now).is_err());
+        assert_eq!(buckets.spend(of("2001:db8:0:1::2"), now), Ok(()));
     }
 }

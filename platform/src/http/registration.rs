@@ -189,8 +189,11 @@ fn accept(
         if current.proving.as_ref().map(|proving| &proving.keys) != Some(&proving.keys) {
             return Err(conflict());
         }
-        if accounts::any_key_known(tx, &hashes)? {
-            return Err(Problem::new(Reason::KeyInUse, "make new keys for a new account"));
+        if !accounts::claim(tx, registration.uid, &hashes, checked.credential.keys.id)? {
+            return Err(Problem::new(
+                Reason::KeyInUse,
+                "make new keys and a new credential id for a new account",
+            ));
         }
         Ok(registrations::set_accepted(tx, &registration.id, &accepted)?)
     })?;

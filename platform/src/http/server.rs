@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::peer::Peer;
+use super::rate::prefix;
 use super::stream::Patient;
 use crate::config::{Config, seconds};
 
@@ -46,7 +47,7 @@ pub async fn run(
             _ = stop.wait_for(|stop| *stop) => break,
         };
         let Some((stream, address, permit)) = accepted else { break };
-        let Some(place) = addresses.take(address.ip(), config.limits.connections_per_address) else {
+        let Some(place) = addresses.take(prefix(address.ip()), config.limits.connections_per_address) else {
             tracing::warn!("a connection was refused: too many from one address");
             continue;
         };
@@ -143,7 +144,7 @@ impl Service<http::Request<Incoming>> for PeerService {
     }
 }
 
-/// Open connections by address.
+/// Open connections by [`prefix`].
 #[derive(Clone, Default)]
 struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
 

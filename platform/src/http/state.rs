@@ -1,5 +1,6 @@
 //! What every request may use.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use life_pki::PrivateKey;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::layout::{self, Layout};
 use crate::store::Database;
 use crate::store::blobs::Blobs;
+use crate::store::usage::Scope;
 
 /// What everybody may know.
 pub struct Public {
@@ -66,9 +68,11 @@ pub struct App {
     /// Signs receipts.
     pub receipts: ReceiptSigner,
     /// New registrations by address.
-    pub registrations: Buckets,
-    /// Requests without a certificate by address.
-    pub requests: Buckets,
+    pub registrations: Buckets<IpAddr>,
+    /// Requests without a certificate that was found good, by address.
+    pub requests: Buckets<IpAddr>,
+    /// Deposits, of one depositor in one inbox and in all.
+    pub deposits: [Buckets<Scope>; 2],
 }
 
 impl App {
@@ -96,6 +100,8 @@ impl App {
         Ok(Arc::new(Self {
             registrations: Buckets::new(config.limits.registrations_per_minute, 60),
             requests: Buckets::new(config.limits.requests_per_second.saturating_mul(10), 10),
+            deposits: [config.limits.share_deposits_per_minute, config.limits.deposits_per_minute]
+                .map(|rate| Buckets::new(rate, 60)),
             config,
             clock,
             database,

@@ -14,19 +14,44 @@ use tokio_rustls::server::TlsStream;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 64 << 20;
 
-/// A TLS connection whose writes have to make progress.
+/// Bytes a second a client has to take on average, so that an answer does not hold its place for ever.
+const SLOWEST: u32 = 16 << 10;
+
+/// A TLS connection whose writes have to make progress, at a minimum rate.
 pub struct Patient {
     inner: TlsStream<TcpStream>,
-    patience: Duration,
+    patience: Patience,
     stalled: Pin<Box<Sleep>>,
-    waiting: bool,
+    waiting: Option<Instant>,
+}
+
+/// For how long a client may still keep us waiting: waiting uses it up, taking bytes earns it back.
+#[derive(Debug)]
+struct Patience {
+    left: Duration,
+    most: Duration,
+}
+
+impl Patience {
+    fn new(most: Duration) -> Self {
+        Self { left: most, most }
+    }
+
+    fn waited(&mut self, time: Duration) {
+        self.left = self.left.saturating_sub(time);
+    }
+
+    fn took(&mut self, bytes: usize) {
+        let earned = Duration::from_secs(bytes as u64) / SLOWEST;
+        self.left = self.left.saturating_add(earned).min(self.most);
+    }
 }
 
 impl Patient {
-    /// Wraps a connection; a write that makes no progress for `patience` fails.
+    /// Wraps a connection; a write that makes no progress for `patience`, or too little for longer, fails.
     #[must_use]
     pub fn new(inner: TlsStream<TcpStream>, patience: Duration) -> Self {
-        Self { inner, patience, stalled: Box::pin(sleep(patience)), waiting: false }
+        Self { inner, patience: Patience::new(patience), stalled: Box::pin(sleep(patience)), waiting: None }
     }
 
     /// Says goodbye and reads on for a moment: closing a socket with unread input resets it, and a reset can overtake
@@ -48,14 +73,25 @@ impl Patient {
         let _ = tokio::time::timeout(LINGER, linger).await;
     }
 
+    fn wrote(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let write = self.progress(cx, write);
+        if let Poll::Ready(Ok(bytes)) = &write {
+            self.patience.took(*bytes);
+        }
+        write
+    }
+
     fn progress<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if write.is_ready() {
-            self.waiting = false;
+            if let Some(since) = self.waiting.take() {
+                self.patience.waited(since.elapsed());
+            }
             return write;
         }
-        if !self.waiting {
-            self.waiting = true;
-            self.stalled.as_mut().reset(Instant::now() + self.patience);
+        if self.waiting.is_none() {
+            let now = Instant::now();
+            self.waiting = Some(now);
+            self.stalled.as_mut().reset(now + self.patience.left);
         }
         ready!(self.stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
@@ -75,7 +111,7 @@ impl AsyncRead for Patient {
 impl AsyncWrite for Patient {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let write = Pin::new(&mut self.inner).poll_write(cx, bytes);
-        self.progress(cx, write)
+        self.wrote(cx, write)
     }
 
     fn poll_write_vectored(
@@ -84,7 +120,7 @@ impl AsyncWrite for Patient {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let write = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
-        self.progress(cx, write)
+        self.wrote(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -99,5 +135,28 @@ impl AsyncWrite for Patient {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let shutdown = Pin::new(&mut self.inner).poll_shutdown(cx);
         self.progress(cx, shutdown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_too_little_runs_out_of_patience() {
+        let lasts = |bytes_a_second: usize| {
+            let mut patience = Patience::new(Duration::from_secs(30));
+            (0..3600)
+                .take_while(|_| {
+                    patience.waited(Duration::from_secs(1));
+                    let left = !patience.left.is_zero();
+                    patience.took(bytes_a_second);
+                    left
+                })
+                .count()
+        };
+        assert_eq!(lasts(0), 29);
+        assert_eq!(lasts(20 << 10), 3600);
+        assert!((40..80).contains(&lasts(8 << 10)), "{}", lasts(8 << 10));
     }
 }

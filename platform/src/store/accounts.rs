@@ -58,18 +58,32 @@ pub struct StoredSeal {
     pub der: Vec<u8>,
 }
 
-/// Whether one of the keys belongs to an account already.
+/// Whether one of the keys belongs to an account already, or will once its registration is complete.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub fn any_key_known(connection: &Connection, keys: &[SpkiHash]) -> Result<bool, Error> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM key WHERE spki_hash = ?")?;
+    let mut statement = connection.prepare_cached("SELECT 1 FROM claim WHERE name = ?")?;
     for key in keys {
         if statement.exists([key.0])? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Takes keys and credential id for a user, for good. Returns whether all of them were free.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn claim(tx: &Connection, uid: Uid, keys: &[SpkiHash], credential: CredentialId) -> Result<bool, Error> {
+    let mut statement = tx.prepare_cached("INSERT OR IGNORE INTO claim VALUES (?, ?)")?;
+    let names = keys.iter().map(|key| &key.0[..]).chain([&credential.0[..]]);
+    let mut free = true;
+    for name in names {
+        free &= statement.execute(params![name, uid.as_bytes()])? == 1;
+    }
+    Ok(free)
 }
 
 /// Makes the account of a registration, all at once.

@@ -11,10 +11,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use life_pki::Uid;
 use rustix::fs::{FlockOperation, flock, statvfs};
 
 use super::shape::{Screen, ShapeError};
+use super::usage::Scope;
 use super::{Database, messages};
 use crate::encoding::random;
 use crate::error::{Error, io};
@@ -26,15 +26,21 @@ const SPACE_CHECK: u64 = 32 << 20;
 /// Why a deposit failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DepositError {
-    /// The disk, or the inbox's quota, has no room.
+    /// The disk has no room.
     #[error("no room: {0}")]
     Full(&'static str),
+    /// The inbox has no room.
+    #[error("the inbox is full")]
+    InboxFull,
     /// The machinery failed.
     #[error(transparent)]
     Machinery(#[from] Error),
     /// Not an envelope nor a sealed stream.
     #[error(transparent)]
     Shape(ShapeError),
+    /// The depositor has used up their share.
+    #[error("the depositor's share is used up")]
+    ShareFull,
     /// Longer than a message may be.
     #[error("longer than a message may be")]
     TooLarge,
@@ -46,7 +52,7 @@ pub struct Blobs {
     incoming: PathBuf,
     quarantine: PathBuf,
     free_bytes: u64,
-    arriving: Arc<Mutex<HashMap<Uid, u64>>>,
+    arriving: Arc<Mutex<HashMap<Scope, u64>>>,
     _lock: File,
 }
 
@@ -136,11 +142,11 @@ impl Blobs {
         database.write(|tx| gone.iter().try_for_each(|blob| messages::gone(tx, blob)))
     }
 
-    /// Begins to take content for an inbox.
+    /// Begins to take content of at most `limit` bytes, with so much room in each scope.
     ///
     /// # Errors
     /// [`DepositError::Full`], [`DepositError::Machinery`].
-    pub fn begin(&self, owner: Uid, limit: u64, room: u64) -> Result<Incoming, DepositError> {
+    pub fn begin(&self, limit: u64, rooms: Vec<(Scope, u64)>) -> Result<Incoming, DepositError> {
         let name = hex::encode(random::<16>()?);
         let path = self.incoming.join(&name);
         self.check_space(0)?;
@@ -160,8 +166,7 @@ impl Blobs {
             size: 0,
             checked: 0,
             limit,
-            room,
-            share: Share { owner, bytes: 0, arriving: Arc::clone(&self.arriving) },
+            share: Share { rooms, bytes: 0, arriving: Arc::clone(&self.arriving) },
         })
     }
 
@@ -174,9 +179,7 @@ impl Blobs {
         if incoming.size > incoming.limit {
             return Err(DepositError::TooLarge);
         }
-        if incoming.share.take(bytes.len() as u64) > incoming.room {
-            return Err(DepositError::Full("the inbox is full"));
-        }
+        incoming.share.take(bytes.len() as u64)?;
         incoming.screen.push(bytes).map_err(DepositError::Shape)?;
         if incoming.size - incoming.checked > SPACE_CHECK {
             self.check_space(bytes.len() as u64)?;
@@ -239,7 +242,6 @@ pub struct Incoming {
     size: u64,
     checked: u64,
     limit: u64,
-    room: u64,
     share: Share,
 }
 
@@ -251,33 +253,50 @@ impl Drop for Incoming {
     }
 }
 
-/// What is arriving for one inbox counts against its quota before it is stored.
+/// What is arriving counts against every quota before it is stored.
 struct Share {
-    owner: Uid,
+    rooms: Vec<(Scope, u64)>,
     bytes: u64,
-    arriving: Arc<Mutex<HashMap<Uid, u64>>>,
+    arriving: Arc<Mutex<HashMap<Scope, u64>>>,
 }
 
 impl Share {
-    /// Adds bytes and returns how many are arriving for this inbox in all.
-    fn take(&mut self, bytes: u64) -> u64 {
+    /// Adds bytes, unless more would be arriving in some scope than it has room for.
+    fn take(&mut self, bytes: u64) -> Result<(), DepositError> {
         self.bytes = self.bytes.saturating_add(bytes);
         let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        let sum = arriving.entry(self.owner).or_default();
-        *sum = sum.saturating_add(bytes);
-        *sum
+        let mut full = None;
+        for (scope, room) in &self.rooms {
+            let sum = arriving.entry(*scope).or_default();
+            *sum = sum.saturating_add(bytes);
+            if *sum > *room {
+                full.get_or_insert(*scope);
+            }
+        }
+        full.map_or(Ok(()), |scope| Err(full_in(scope)))
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sum) = arriving.get_mut(&self.owner) {
-            *sum = sum.saturating_sub(self.bytes);
-            if *sum == 0 {
-                arriving.remove(&self.owner);
+        for (scope, _) in &self.rooms {
+            if let Some(sum) = arriving.get_mut(scope) {
+                *sum = sum.saturating_sub(self.bytes);
+                if *sum == 0 {
+                    arriving.remove(scope);
+                }
             }
         }
+    }
+}
+
+/// What is said when a scope has no room.
+#[must_use]
+pub fn full_in(scope: Scope) -> DepositError {
+    match scope {
+        Scope::Inbox(_) => DepositError::InboxFull,
+        Scope::Depositor(_) | Scope::Share { .. } => DepositError::ShareFull,
     }
 }
 

@@ -3,6 +3,7 @@
 use life_pki::{Timestamp, Uid};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::pending::Pending;
 use crate::error::Error;
 
 /// How long a deleted message's id stays taken, so that a late retry of its deposit does not bring it back.
@@ -23,7 +24,7 @@ pub struct Message {
     pub size: u64,
     /// SHA-256 of its bytes.
     pub sha256: [u8; 32],
-    /// When it was complete.
+    /// When it became visible.
     pub deposited: Timestamp,
     /// The receipt over its signature, when the depositor asked for one.
     pub receipt: Option<Vec<u8>>,
@@ -31,64 +32,24 @@ pub struct Message {
     pub receipt_digest: Option<[u8; 32]>,
 }
 
-/// A message that is complete on disk.
-#[derive(Clone, Debug)]
-pub struct Deposit<'a> {
-    /// Whose inbox.
-    pub owner: Uid,
-    /// The id the depositor chose.
-    pub id: &'a str,
-    /// Who deposits it.
-    pub depositor: Uid,
-    /// The file below `blobs/`.
-    pub blob: &'a str,
-    /// Its size in bytes.
-    pub size: u64,
-    /// SHA-256 of its bytes.
-    pub sha256: [u8; 32],
-    /// When it was complete.
-    pub deposited: Timestamp,
-}
-
-/// What an inbox holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Messages.
-    pub messages: u64,
-    /// Bytes of all messages.
-    pub bytes: u64,
-}
-
 const COLUMNS: &str = "sequence, id, depositor, blob, size, sha256, deposited, receipt, receipt_digest";
 
-/// What an inbox holds by now.
-///
-/// # Errors
-/// [`Error::Database`].
-pub fn usage(connection: &Connection, owner: Uid) -> Result<Usage, Error> {
-    Ok(connection
-        .prepare_cached(
-            "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM message WHERE owner = ? AND blob IS NOT NULL",
-        )?
-        .query_row([owner.as_bytes()], |row| Ok(Usage { messages: row.get(0)?, bytes: row.get(1)? }))?)
-}
-
-/// Stores a deposit.
+/// Stores a message that is visible from now on.
 ///
 /// # Errors
 /// [`Error::Database`], also when the id is taken.
-pub fn insert(tx: &Connection, deposit: &Deposit<'_>) -> Result<(), Error> {
+pub(super) fn insert(tx: &Connection, message: &Pending, now: Timestamp) -> Result<(), Error> {
     tx.prepare_cached(
         "INSERT INTO message (owner, id, depositor, blob, size, sha256, deposited) VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
-        deposit.owner.as_bytes(),
-        deposit.id,
-        deposit.depositor.as_bytes(),
-        deposit.blob,
-        deposit.size,
-        deposit.sha256,
-        deposit.deposited.unix()
+        message.owner.as_bytes(),
+        message.id,
+        message.depositor.as_bytes(),
+        message.blob,
+        message.size,
+        message.sha256,
+        now.unix()
     ])?;
     Ok(())
 }
@@ -177,10 +138,16 @@ pub fn gone(tx: &Connection, blob: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::Database`].
-pub fn set_receipt(tx: &Connection, sequence: i64, digest: &[u8; 32], receipt: &[u8]) -> Result<(), Error> {
+pub fn set_receipt(
+    tx: &Connection,
+    owner: Uid,
+    id: &str,
+    digest: &[u8; 32],
+    receipt: &[u8],
+) -> Result<(), Error> {
     tx.execute(
-        "UPDATE message SET receipt = ?, receipt_digest = ? WHERE sequence = ?",
-        params![receipt, digest, sequence],
+        "UPDATE message SET receipt = ?, receipt_digest = ? WHERE owner = ? AND id = ?",
+        params![receipt, digest, owner.as_bytes(), id],
     )?;
     Ok(())
 }
@@ -190,7 +157,8 @@ pub fn set_receipt(tx: &Connection, sequence: i64, digest: &[u8; 32], receipt: &
 /// # Errors
 /// [`Error::Database`].
 pub fn has_blob(connection: &Connection, blob: &str) -> Result<bool, Error> {
-    Ok(connection.prepare_cached("SELECT 1 FROM message WHERE blob = ?")?.exists([blob])?)
+    let sql = "SELECT 1 FROM message WHERE blob = ?1 UNION ALL SELECT 1 FROM pending WHERE blob = ?1";
+    Ok(connection.prepare_cached(sql)?.exists([blob])?)
 }
 
 pub(super) const SWEEP: &str = "DELETE FROM message WHERE deleted <= ?";

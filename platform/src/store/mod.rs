@@ -7,8 +7,10 @@ pub mod accounts;
 pub mod blobs;
 pub mod crl;
 pub mod messages;
+pub mod pending;
 pub mod registrations;
 pub mod shape;
+pub mod usage;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};

@@ -117,6 +117,17 @@ impl Client {
         self.send(octets("PUT", path, body)).await
     }
 
+    /// Makes a deposited message visible, without a receipt.
+    pub async fn publish(&self, path: &str) -> Reply {
+        self.post(&format!("{path}/receipt"), &serde_json::json!({})).await
+    }
+
+    /// Deposits a message and makes it visible.
+    pub async fn deposit(&self, path: &str, body: impl Into<Body>) -> Reply {
+        self.put_octets(path, body).await.expect(201);
+        self.publish(path).await.expect(200)
+    }
+
     pub async fn delete(&self, path: &str) -> Reply {
         self.send(request("DELETE", path, Body::empty())).await
     }

@@ -7,18 +7,31 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use hyper::body::Incoming;
 use life_pki::{Timestamp, Uid};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::http::{Body, Client, body_of, whole};
 use super::refusal::{is_not_found, unreadable};
+use super::rest::Base64;
 use crate::error::{Error, Fault, Result};
 use crate::names;
 
-/// What the platform says of a deposited message.
-#[derive(Debug, Deserialize)]
-pub struct Deposit {
-    /// When it took it.
-    pub deposit_time: String,
+/// What became of a deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deposit {
+    /// The caller's message of this id was visible before, and stays as it is.
+    Before,
+    /// It is there, invisible until [`Client::publish`].
+    Pending,
+}
+
+#[derive(Serialize)]
+struct Publish {
+    signature_digest: Base64,
+}
+
+#[derive(Deserialize)]
+struct Published {
+    deposit_time: String,
 }
 
 /// One message in a list.
@@ -54,32 +67,30 @@ fn missing(error: Error) -> Error {
 }
 
 impl Client {
-    /// Deposits a message; nothing when the caller deposited one under this id before, which stays.
+    /// Deposits a message, in place of one of this id that is still invisible.
     ///
     /// # Errors
     /// RECIPIENT_NOT_FOUND, INBOX_FULL, MESSAGE_TOO_LARGE.
-    pub async fn deposit(&self, to: Uid, id: &[u8; 16], body: Body) -> Result<Option<Deposit>> {
+    pub async fn deposit(&self, to: Uid, id: &[u8; 16], body: Body) -> Result<Deposit> {
         let path = format!("/v1/inboxes/{to}/messages/{}", names::uuid(id));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        let answer = match self.send_within(Method::PUT, &path, headers, body, None).await {
-            Err(error) if error.metadata("platform_reason") == Some("MESSAGE_EXISTS") => return Ok(None),
-            Err(error) if is_not_found(&error) => return Err(Fault::RecipientNotFound.into()),
-            answer => answer?,
-        };
-        let bytes = whole(answer.into_body()).await?;
-        serde_json::from_slice(&bytes).map(Some).map_err(|_| unreadable())
+        match self.send_within(Method::PUT, &path, headers, body, None).await {
+            Err(error) if error.metadata("platform_reason") == Some("MESSAGE_EXISTS") => Ok(Deposit::Before),
+            Err(error) if is_not_found(&error) => Err(Fault::RecipientNotFound.into()),
+            Err(error) => Err(error),
+            // Read to its end, so that the connection can be used again.
+            Ok(answer) => whole(answer.into_body()).await.map(|_| Deposit::Pending),
+        }
     }
 
-    /// Has the platform issue a receipt over a deposited message's signature and keep it with the message.
-    pub async fn deposit_receipt(
-        &self,
-        to: Uid,
-        id: &[u8; 16],
-        signature_digest: &[u8; 32],
-    ) -> Result<Vec<u8>> {
+    /// Makes a deposited message visible, with the platform's receipt over its signature. Returns when it became so.
+    pub async fn publish(&self, to: Uid, id: &[u8; 16], signature_digest: &[u8; 32]) -> Result<Timestamp> {
         let path = format!("/v1/inboxes/{to}/messages/{}/receipt", names::uuid(id));
-        self.receipt_at(Method::POST, &path, signature_digest).await
+        let request = Publish { signature_digest: Base64(signature_digest.to_vec()) };
+        let body = serde_json::to_vec(&request).map_err(Error::internal)?;
+        let answer: Published = self.send_json(Method::POST, &path, HeaderMap::new(), body.into()).await?;
+        time(&answer.deposit_time)
     }
 
     /// A page of one's own inbox.

@@ -10,8 +10,8 @@ mod rest;
 mod tls;
 
 pub use binding::{Binding, Platform};
-pub use http::{BODY_PAUSE, Client, next_piece};
-pub use inbox::time;
+pub use http::{Client, next_piece};
+pub use inbox::{Deposit, time};
 pub use origin::{Origin, parse_fingerprint};
 pub use register::{Keys, Registration, State as RegistrationState};
 pub use rest::{Account, Base64, Me};

@@ -80,6 +80,9 @@ fn fault_of(reason: &str, status: StatusCode) -> Error {
         "CERTIFICATE_REQUIRED" | "CERTIFICATE_UNTRUSTED" => Fault::CredentialUntrusted.into(),
         "CERTIFICATE_REVOKED" => Fault::CredentialRevoked.into(),
         "CLOCK_SKEW" => Fault::PlatformRefused.because("this machine's clock differs too much from its own"),
+        "DEPOSIT_LIMIT" => {
+            Fault::InboxFull.because("the sender's share of it, or of the platform, is used up")
+        }
         "INBOX_FULL" => Fault::InboxFull.into(),
         "RATE_LIMITED" => Fault::PlatformUnavailable.because("it takes no more requests for a while"),
         "REGISTRATION_EXPIRED" | "REGISTRATION_UNKNOWN" => Fault::RegistrationExpired.into(),

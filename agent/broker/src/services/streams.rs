@@ -14,7 +14,7 @@ use tokio_stream::Stream;
 use tonic::{Response, Status, Streaming};
 
 use crate::engine::{Sink, Source};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Fault, Result};
 use crate::policy::Call;
 
 /// Messages that wait for the transport: enough to keep it busy.
@@ -38,28 +38,17 @@ pub trait Message: Send + 'static {
 }
 
 /// A caller's stream after its header.
-pub struct Chunks<M> {
-    stream: Streaming<M>,
-    stall: Duration,
-}
+pub struct Chunks<M>(Streaming<M>);
 
 impl<M: Message> Chunks<M> {
     /// Reads the header.
     ///
     /// # Errors
-    /// STREAM_PROTOCOL when something else comes first, DEADLINE_EXCEEDED when nothing comes.
-    pub async fn begin(call: &Call, stream: Streaming<M>) -> Result<(M::Header, Self)> {
-        let mut chunks = Self { stream, stall: call.input_stall };
-        match chunks.message().await?.map(Message::part) {
-            Some(Some(Part::Header(header))) => Ok((header, chunks)),
+    /// STREAM_PROTOCOL when something else comes first.
+    pub async fn begin(mut stream: Streaming<M>) -> Result<(M::Header, Self)> {
+        match stream.message().await.map_err(broken)?.map(Message::part) {
+            Some(Some(Part::Header(header))) => Ok((header, Self(stream))),
             _ => Err(Fault::StreamProtocol.because("the header did not come first")),
-        }
-    }
-
-    async fn message(&mut self) -> Result<Option<M>> {
-        match tokio::time::timeout(self.stall, self.stream.message()).await {
-            Ok(message) => message.map_err(broken),
-            Err(_) => Err(Fault::DeadlineExceeded.because("the caller's stream stood still for too long")),
         }
     }
 }
@@ -69,7 +58,7 @@ where
     M::Header: Send,
 {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        match self.message().await?.map(Message::part) {
+        match self.0.message().await.map_err(broken)?.map(Message::part) {
             None => Ok(None),
             Some(Some(Part::Chunk(chunk))) if chunk.is_empty() => {
                 Err(Fault::StreamProtocol.because("a chunk is empty"))
@@ -85,7 +74,7 @@ where
 }
 
 /// The caller's stream broke: a reset, or a message that is none.
-fn broken(status: Status) -> Error {
+fn broken(status: Status) -> crate::error::Error {
     match status.code() {
         tonic::Code::OutOfRange => Fault::MessageTooLarge.because("a chunk is longer than 1 MiB"),
         _ => Fault::StreamProtocol.because("the caller's stream broke"),
@@ -157,16 +146,16 @@ where
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    // What a caller is told of work that panics.
-    let failed = Arc::new(Mutex::new(Some(Error::from(Fault::Internal).into())));
+    let failed = Arc::new(Mutex::new(None));
     let failure = failed.clone();
     let keep = sender.clone();
     let work = work(Out { sender, stall });
     let task = tokio::spawn(async move {
-        // Only when this is dropped does the stream end, so that it finds the failure.
-        let _keep = keep;
-        let ended = within(call, work).await;
-        *failure.lock().unwrap_or_else(PoisonError::into_inner) = ended.err().map(Status::from);
+        if let Err(error) = within(call, work).await {
+            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
+        }
+        // Only now does the stream end, so that it finds the failure.
+        drop(keep);
     });
     Response::new(Answers { receiver, failed, work: task.abort_handle() })
 }
@@ -186,7 +175,7 @@ pub async fn within<T>(call: Call, work: impl Future<Output = Result<T>>) -> Res
 
 /// What the policy layer knows of a call.
 pub fn call<T>(request: &tonic::Request<T>) -> Call {
-    request.extensions().get::<Call>().cloned().unwrap_or_default()
+    request.extensions().get::<Call>().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -232,21 +221,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_panics_is_no_success() {
-        let answers = answer(Call::default(), Duration::from_secs(5), |out| async move {
-            out.send(1u8).await?;
-            panic!("as a fault of ours would");
-        });
-        let got: Vec<_> = answers.into_inner().collect().await;
-        assert_eq!(got.len(), 2);
-        assert_eq!(got[1].as_ref().unwrap_err().code(), tonic::Code::Internal);
-    }
-
-    #[tokio::test]
     async fn a_deadline_ends_the_work() {
-        let mut call = Call::default();
-        call.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(10));
-        let answers = answer::<u8, _>(call, Duration::from_secs(60), |_| std::future::pending());
+        let deadline = Some(tokio::time::Instant::now() + Duration::from_millis(10));
+        let answers = answer::<u8, _>(Call { deadline }, Duration::from_secs(60), |_| std::future::pending());
         let got: Vec<_> = answers.into_inner().collect().await;
         assert_eq!(got[0].as_ref().unwrap_err().code(), tonic::Code::DeadlineExceeded);
     }
