@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::clock;
 use crate::directory::Directory;
+use crate::engine::compute;
 use crate::error::{Error, Fault, Result};
 use crate::identities::{Epoch, Identity, Root};
 use crate::platform::{Binding, Me, identified};
@@ -76,7 +77,14 @@ async fn open_account(
     let tls = identified(&binding.bundle.server_root, session.clone(), &authentication, &path)?;
     let client = agent.platform.client(&binding, tls);
     let (me, seals) = tokio::try_join!(client.me(), client.seals())?;
-    let account = account_log::verify_for(uid, &me.log, now)?;
+    // A long log has many signatures to verify.
+    let length = me.log.iter().map(Vec::len).sum();
+    let (me, account) = compute(length, move || {
+        let account = account_log::verify_for(uid, &me.log, now);
+        (me, account)
+    })
+    .await?;
+    let account = account?;
     let seals = own_seals(&account, &authentication, seals)?;
     let root = open_root(&session, &account, me, seals, &binding, crl.der(), now).await?;
 

@@ -43,7 +43,10 @@ async fn told(identity: &Identity, signature: Option<&v1::SignatureReport>, reci
 const INLINE: usize = 256 * 1024;
 
 /// Runs work on the calling thread if it is short, else on one that may block, so that other calls go on.
-async fn compute<T: Send + 'static>(bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+pub async fn compute<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
     if bytes <= INLINE {
         Ok(work())
     } else {
