@@ -82,6 +82,7 @@ async fn from_registration_to_sharing_and_nothing_of_it_in_the_log() {
         recipients: vec![doctor.name.clone()],
         envelope: head.to_vec().into(),
         trailer: trailer.to_vec().into(),
+        ..Default::default()
     };
     let shared = clients.crypto.share(share).await.unwrap().into_inner();
     let stream = [shared.envelope.as_ref(), rest].concat();

@@ -62,7 +62,7 @@ async fn an_envelope_reaches_its_readers_and_no_one_else() {
         user: patient.name.clone(),
         recipients: vec![doctor.name.clone()],
         envelope: sealed.envelope.clone(),
-        trailer: Default::default(),
+        ..Default::default()
     };
     let shared = clients.crypto.share(shared).await.unwrap().into_inner();
     let opened =

@@ -145,6 +145,7 @@ impl Crypto for Echo {
         decrypt_stream(Streaming<v1::DecryptStreamRequest>) -> Self::DecryptStreamStream;
         sign_stream(Streaming<v1::SignStreamRequest>) -> v1::SignStreamResponse;
         verify_stream(Streaming<v1::VerifyStreamRequest>) -> v1::VerifyStreamResponse;
+        get_receipt(v1::GetReceiptRequest) -> v1::GetReceiptResponse;
         share(v1::ShareRequest) -> v1::ShareResponse;
     }
 }
