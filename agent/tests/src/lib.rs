@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod binaries;
+pub mod dev;
 pub mod forge;
 pub mod platform;
 pub mod process;
