@@ -215,6 +215,17 @@ impl Clients {
         }
     }
 
+    /// The vault's process id, once there is a vault: just after the start, or a crash, it is still coming.
+    pub async fn vault_pid(&mut self) -> u32 {
+        for _ in 0..500 {
+            if let Some(vault) = self.status().await.vault {
+                return vault.pid;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("no vault came up within five seconds")
+    }
+
     /// GetStatus.
     pub async fn status(&mut self) -> v1::GetStatusResponse {
         self.agent.get_status(v1::GetStatusRequest {}).await.unwrap().into_inner()

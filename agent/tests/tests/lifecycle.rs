@@ -33,7 +33,7 @@ async fn socket_and_folders_are_private_from_birth() {
     let mut clients = agent.clients().await;
     let status = clients.status().await;
     assert_eq!(status.descriptor_socket, run.join("fd.sock").to_str().unwrap());
-    assert_ne!(status.broker.unwrap().pid, status.vault.unwrap().pid);
+    assert_ne!(status.broker.unwrap().pid, clients.vault_pid().await);
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn a_vault_crash_locks_everything_and_a_fresh_one_is_there_at_once() {
         let (mut clients, request) = (clients.clone(), small(&user));
         calls.push(tokio::spawn(async move { clients.crypto.sign(request).await }));
     }
-    let old = clients.status().await.vault.unwrap().pid;
+    let old = clients.vault_pid().await;
     signal_pid(old, Signal::KILL);
     for call in calls {
         let ended = tokio::time::timeout(Duration::from_secs(5), call).await.expect("a call hangs").unwrap();
@@ -91,7 +91,7 @@ async fn a_vault_that_hangs_is_replaced_and_lock_tells_the_truth() {
     let agent = Agent::start(&platform);
     let mut clients = agent.clients().await;
     let user = User::ready(&mut clients, ParticipantKind::Patient).await;
-    let old = clients.status().await.vault.unwrap().pid;
+    let old = clients.vault_pid().await;
     signal_pid(old, Signal::STOP);
     let (mut signing, request) = (clients.clone(), small(&user));
     let call = tokio::spawn(async move { signing.crypto.sign(request).await });
@@ -134,7 +134,7 @@ async fn the_agent_serves_while_no_vault_lives() {
 async fn the_vault_ends_with_a_broker_that_was_killed() {
     let platform = Platform::start();
     let mut agent = Agent::start(&platform);
-    let vault = agent.clients().await.status().await.vault.unwrap().pid;
+    let vault = agent.clients().await.vault_pid().await;
     agent.kill();
     eventually("the vault ends", Duration::from_secs(5), || !is_alive(vault));
     // The socket it left behind is taken over.
@@ -164,7 +164,7 @@ async fn sigterm_lets_running_calls_end_and_leaves_nothing_behind() {
     let mut agent = Agent::start(&platform);
     let mut clients = agent.clients().await;
     let user = User::ready(&mut clients, ParticipantKind::Patient).await;
-    let vault = clients.status().await.vault.unwrap().pid;
+    let vault = clients.vault_pid().await;
     let content = vec![1; 8 << 20];
     let mut running = clients.clone();
     let name = user.name.clone();
@@ -227,7 +227,7 @@ async fn lock_ends_running_streams_and_keeps_the_vault() {
         User::ready(&mut clients, ParticipantKind::Patient).await,
         User::ready(&mut clients, ParticipantKind::Patient).await,
     );
-    let vault = clients.status().await.vault.unwrap().pid;
+    let vault = clients.vault_pid().await;
 
     // A stream whose caller is slow: header and a chunk, then silence.
     let (send, receive) = tokio::sync::mpsc::channel(4);
@@ -257,7 +257,7 @@ async fn lock_ends_running_streams_and_keeps_the_vault() {
     assert_eq!(clients.crypto.sign(small(&one)).await.reason(), "CREDENTIAL_LOCKED");
     assert_eq!(clients.agent.lock(v1::LockRequest {}).await.unwrap().into_inner().locked_count, 1);
     assert_eq!(clients.crypto.sign(small(&two)).await.reason(), "CREDENTIAL_LOCKED");
-    assert_eq!(clients.status().await.vault.unwrap().pid, vault);
+    assert_eq!(clients.vault_pid().await, vault);
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ fn main() {
         streaming::run(&mut table, &agent, &user).await;
         let (rss, _) = life_e2e::process::memory_kib(clients.status().await.broker.unwrap().pid);
         table.report("broker.rss", rss as f64 / 1024.0, "MiB");
-        let (rss, _) = life_e2e::process::memory_kib(clients.status().await.vault.unwrap().pid);
+        let (rss, _) = life_e2e::process::memory_kib(clients.vault_pid().await);
         table.report("vault.rss", rss as f64 / 1024.0, "MiB");
         table
     });
