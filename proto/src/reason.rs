@@ -31,7 +31,8 @@ reasons! {
     CREDENTIAL_REVOKED;
     /// The credential's certificates are not of this platform's CA.
     CREDENTIAL_UNTRUSTED;
-    /// The deadline passed.
+    /// The deadline passed, the caller left its own stream without a message for longer than the configuration
+    /// allows (`limits.input_stall_seconds`), or left the answer unread (`limits.stall_seconds`).
     DEADLINE_EXCEEDED;
     /// The content does not open, whatever the cause.
     DECRYPTION_FAILED;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
 use crate::config::{Config, ConfigError};
+use crate::enrolments::Enrolments;
 use crate::error::Result;
 use crate::events::Events;
 use crate::identities::Identities;
@@ -16,6 +17,7 @@ use crate::paths::Paths;
 use crate::platform::Platform;
 use crate::tickets::Tickets;
 use crate::vault::Vault;
+use crate::weight::Scales;
 
 /// The configuration, which a SIGHUP replaces.
 pub struct Shared(RwLock<Arc<Config>>);
@@ -43,6 +45,12 @@ pub struct Agent {
     pub tickets: Arc<Tickets>,
     /// One permit for each call at work.
     pub calls: Arc<Semaphore>,
+    /// Registrations that are being finished.
+    pub enrolments: Enrolments,
+    /// Room for the bytes of requests.
+    pub scales: Scales,
+    /// One person, one prompt at a time.
+    pub prompts: Arc<Semaphore>,
     /// Ends what would never end by itself.
     pub stopping: CancellationToken,
     /// When this process started.
@@ -69,6 +77,9 @@ impl Agent {
             vault: Vault::default(),
             tickets: Arc::new(Tickets::new(paths.descriptor_socket.clone())),
             calls: Arc::new(Semaphore::new(config.limits.max_calls.0)),
+            enrolments: Enrolments::default(),
+            scales: Scales::default(),
+            prompts: Arc::new(Semaphore::new(1)),
             stopping: CancellationToken::new(),
             started: SystemTime::now(),
             vault_restarts: Default::default(),

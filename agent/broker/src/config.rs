@@ -110,6 +110,8 @@ pub struct Limits {
     pub max_calls: Count<256>,
     /// How long a caller may leave the agent's answer unread, in seconds: 1 to 604800.
     pub stall_seconds: Seconds<600>,
+    /// How long a caller may leave its own stream without a message, in seconds: 1 to 604800.
+    pub input_stall_seconds: Seconds<60>,
     /// How long running calls have to end when the agent stops, in seconds: 0 to 600.
     pub drain_seconds: Seconds<10>,
 }
@@ -190,15 +192,15 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] names the file, the line and the field.
     pub fn load(file: Option<&Path>, usual: Option<&Path>) -> Result<Self, ConfigError> {
-        let path = file.or_else(|| usual.filter(|path| path.exists()));
-        let mut config = match path {
+        let mut config = match file.or(usual) {
             None => Self::default(),
-            Some(path) => {
-                let text =
-                    fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))?;
-                toml::from_str(&text)
-                    .map_err(|error| ConfigError::Syntax(path.to_owned(), Box::new(error)))?
-            }
+            Some(path) => match fs::read_to_string(path) {
+                Ok(text) => toml::from_str(&text)
+                    .map_err(|error| ConfigError::Syntax(path.to_owned(), Box::new(error)))?,
+                // Only a file that is not there means the defaults: one that cannot be read may say otherwise.
+                Err(error) if file.is_none() && error.kind() == io::ErrorKind::NotFound => Self::default(),
+                Err(error) => return Err(ConfigError::Read(path.to_owned(), error)),
+            },
         };
         config.override_with(|name| match std::env::var(name) {
             Ok(value) => Ok(Some(value)),
@@ -241,6 +243,8 @@ impl Config {
         bound((1..=60).contains(&self.limits.max_identities.0), "limits.max_identities", "1 to 60")?;
         bound((1..=4096).contains(&self.limits.max_calls.0), "limits.max_calls", "1 to 4096")?;
         bound((1..=604_800).contains(&self.limits.stall_seconds.0), "limits.stall_seconds", "1 to 604800")?;
+        let stall = self.limits.input_stall_seconds.0;
+        bound((1..=604_800).contains(&stall), "limits.input_stall_seconds", "1 to 604800")?;
         bound(self.limits.drain_seconds.0 <= 600, "limits.drain_seconds", "0 to 600")?;
         let both = self.platform.origin.is_some() == self.platform.ca_fingerprint.is_some();
         bound(both, "platform", "origin and ca_fingerprint go together")?;
@@ -309,6 +313,16 @@ mod tests {
         ] {
             assert!(toml::from_str::<Config>(text).unwrap().check().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn only_a_file_that_is_not_there_means_the_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("agent.toml");
+        Config::load(None, Some(&missing)).unwrap();
+        assert!(matches!(Config::load(Some(&missing), None), Err(ConfigError::Read(..))));
+        // A folder cannot be read as a file, whoever tries.
+        assert!(matches!(Config::load(None, Some(folder.path())), Err(ConfigError::Read(..))));
     }
 
     #[test]

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use life_envelope::{ListedRecipient, OwnKey};
-use life_pki::account_log::AccountState;
-use life_pki::{Certificate, PublicKey, Timestamp, Uid};
+use life_pki::account_log::{AccountState, CredentialId};
+use life_pki::chain::{self, Purpose, Revocation, RevocationList};
+use life_pki::{Certificate, KeySlot, PublicKey, Timestamp, Uid};
 use life_proto::v1::{self, locked::Cause};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,7 @@ use crate::error::{Fault, Result};
 use crate::events::Events;
 use crate::names;
 use crate::platform::{Binding, Client};
+use crate::unlock::own_chain_fault;
 use crate::vault::Session;
 
 /// A user whose working and root credential are open in the vault.
@@ -50,6 +52,8 @@ pub struct Identity {
     pub expires: Timestamp,
     /// Ends everything that runs on the user's behalf.
     pub locked: CancellationToken,
+    /// The revocation list that the signer's certificate was last found good by.
+    pub signing: Mutex<Option<Arc<RevocationList>>>,
 }
 
 /// A user's own root credential: what is public of it.
@@ -96,6 +100,41 @@ impl Identity {
                 issuer_serial: issuer_serial.clone().filter(|_| root.spki_hash == current),
             })
             .collect()
+    }
+
+    /// Checks that the user may sign now: the credential's certificates are valid, the one that signs is not revoked by
+    /// a list that is current, and the credential is live in the account log as last seen.
+    ///
+    /// # Errors
+    /// CREDENTIAL_EXPIRED, CREDENTIAL_REVOKED, PLATFORM_UNAVAILABLE while no current revocation list is at hand
+    /// (FORMATS §7: with a stale one, one may decrypt and not sign).
+    pub async fn check_signing(&self) -> Result<()> {
+        let now = clock::now()?;
+        if now > self.expires {
+            return Err(Fault::CredentialExpired.into());
+        }
+        let crl = self.directory.crl().await?;
+        if !crl.is_current(now) {
+            let why = "no current revocation list is at hand, and without one nothing is signed";
+            return Err(Fault::PlatformUnavailable.because(why));
+        }
+        let account = self.directory.own().await?;
+        if account.live_credential(&CredentialId(self.credential_id)).is_none() {
+            return Err(Fault::CredentialRevoked.into());
+        }
+        let checked =
+            |kept: &Option<Arc<RevocationList>>| kept.as_ref().is_some_and(|it| Arc::ptr_eq(it, &crl));
+        if checked(&self.signing.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(());
+        }
+        let path = self.signature_chain.get(1..).unwrap_or_default();
+        let (root, revocation) =
+            (&self.binding.bundle.user_root, Revocation::Crls { crls: &[crl.der()], now });
+        let slot = Purpose::Slot(KeySlot::Signature);
+        chain::verify(self.signature_certificate.der(), path, root, revocation, now, slot)
+            .map_err(own_chain_fault)?;
+        *self.signing.lock().unwrap_or_else(PoisonError::into_inner) = Some(crl);
+        Ok(())
     }
 
     /// The user as a signature lists recipients.

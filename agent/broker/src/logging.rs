@@ -3,7 +3,10 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
+use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::config::{Log, LogFormat};
 
@@ -28,38 +31,34 @@ const QUIET: &[&str] = &[
 ///
 /// A bad level was refused with the configuration; here it falls back to `info`.
 pub fn start(log: &Log) {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter(log))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     // The journal has its own times. A second start changes nothing.
-    let _ = match log.format {
-        LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),
-        LogFormat::Text if std::env::var_os("JOURNAL_STREAM").is_some() => {
-            tracing::subscriber::set_global_default(lines.without_time().finish())
-        }
-        LogFormat::Text => tracing::subscriber::set_global_default(lines.finish()),
+    let lines = match log.format {
+        LogFormat::Json => lines.json().boxed(),
+        LogFormat::Text if std::env::var_os("JOURNAL_STREAM").is_some() => lines.without_time().boxed(),
+        LogFormat::Text => lines.boxed(),
     };
+    let _ = tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(filter(log))));
 }
 
-fn filter(log: &Log) -> EnvFilter {
+/// The configured levels; none makes a library say more, not even one that names it.
+fn filter(log: &Log) -> impl Filter<Registry> + use<> {
     let level = log.level.as_deref().unwrap_or("info");
-    let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    for library in QUIET {
-        if let Ok(directive) = format!("{library}=warn").parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
-    filter
+    let configured = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let quiet = filter_fn(|metadata| {
+        let library = metadata.target().split("::").next().unwrap_or_default();
+        *metadata.level() <= LevelFilter::WARN || !QUIET.contains(&library)
+    });
+    configured.and(quiet)
 }
 
 /// A subscriber for one test that collects what is logged.
 #[cfg(test)]
 pub fn collector<W>(log: &Log, writer: W) -> impl tracing::Subscriber + Send + Sync
 where
-    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(writer).finish()
+    Registry::default().with(fmt::layer().with_writer(writer).with_filter(filter(log)))
 }
 
 #[cfg(test)]
@@ -87,7 +86,10 @@ mod tests {
     fn libraries_stay_quiet_at_every_level() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let log = Log { level: Some("trace".to_owned()), format: LogFormat::Text };
+        let log = Log {
+            level: Some("trace,h2=trace,h2::codec=trace,hyper_util=debug,tonic=info".to_owned()),
+            format: LogFormat::Text,
+        };
         tracing::subscriber::with_default(collector(&log, move || writer.clone()), || {
             tracing::trace!(target: "h2::codec", "SECRET in a frame");
             tracing::debug!(target: "hyper_util::client", "SECRET in a header");

@@ -4,8 +4,10 @@ mod agent;
 mod arguments;
 mod clock;
 mod config;
+mod connections;
 mod directory;
 mod engine;
+mod enrolments;
 mod error;
 mod events;
 mod identities;
@@ -23,6 +25,7 @@ mod start;
 mod tickets;
 mod unlock;
 mod vault;
+mod weight;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use life_proto::v1::Permission;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -22,6 +21,7 @@ use tower::{Layer, Service};
 
 use crate::agent::Agent;
 use crate::error::{Error, Fault, Result};
+use crate::weight::{Held, Weighed};
 
 /// Methods beside the contract that are served: reflection and health tell nothing about users.
 const FREE_SERVICES: &[&str] = &[
@@ -39,11 +39,21 @@ const UNCOUNTED: &[&str] = &[
 /// Our deadline comes this much before the transport's own, which would say less.
 const HEAD_START: Duration = Duration::from_millis(3);
 
-/// What the layer knows of a call; in the request's extensions.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the layer knows of a call; in the request's extensions. The call has its place among those at work as long as
+/// this is kept.
+#[derive(Clone, Debug)]
 pub struct Call {
     /// When the caller gives up.
     pub deadline: Option<Instant>,
+    /// How long the caller may leave its stream without a message.
+    pub input_stall: Duration,
+    _place: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self { deadline: None, input_stall: Duration::from_secs(60), _place: None }
+    }
 }
 
 /// Makes [`Policy`] services.
@@ -82,14 +92,22 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let admitted = self.admit(&request);
+        let weight = self.agent.scales.empty();
+        let input_stall = self.agent.config().limits.input_stall_seconds.duration();
         Box::pin(async move {
-            let permit = match admitted {
-                Ok(permit) => permit,
+            let place = match admitted {
+                Ok(place) => place.map(Arc::new),
                 Err(error) => return Ok(Status::from(error).into_http()),
             };
             let deadline = deadline(request.headers());
             let path = request.uri().path().to_owned();
-            request.extensions_mut().insert(Call { deadline });
+            // Kept here until there is an answer, and by work that goes on after that.
+            let call = Call { deadline, input_stall, _place: place };
+            request.extensions_mut().insert(call.clone());
+            if !streams_in(&path) {
+                let weight = weight.clone();
+                request = request.map(|body| Body::new(Weighed(body, weight)));
+            }
             let answer = match deadline {
                 None => inner.call(request).await,
                 Some(deadline) => match tokio::time::timeout_at(deadline, inner.call(request)).await {
@@ -98,7 +116,8 @@ where
                 },
             };
             let answer = answer.map(|answer| explained(answer, &path))?;
-            Ok(answer.map(|body| Body::new(Counted { body, _permit: permit })))
+            drop(call);
+            Ok(answer.map(|body| Body::new(Held::new(body, weight))))
         })
     }
 }
@@ -125,6 +144,11 @@ impl<S> Policy<S> {
         }
         self.agent.calls.clone().try_acquire_owned().map(Some).map_err(|_| Fault::ResourceExhausted.into())
     }
+}
+
+/// Whether the caller sends many messages, each of which is gone when the next comes.
+fn streams_in(path: &str) -> bool {
+    path.ends_with("Stream") || path == "/life.agent.v1.Messages/Send"
 }
 
 /// The decision: by method and the caller's user, nothing else.
@@ -172,9 +196,11 @@ fn explained(answer: Response<Body>, path: &str) -> Response<Body> {
     let error = match Code::from_bytes(code.as_bytes()) {
         Code::Ok => return answer,
         Code::OutOfRange => match path.strip_prefix("/life.agent.v1.Crypto/") {
-            Some(method) if !method.ends_with("Stream") => Fault::MessageTooLarge
-                .because(format!("this call takes 16777216 bytes, and {method}Stream takes any number"))
-                .with("streaming_method", format!("life.agent.v1.Crypto/{method}Stream")),
+            Some(method) if life_proto::permission(&format!("{path}Stream")).is_some() => {
+                Fault::MessageTooLarge
+                    .because(format!("this call takes 16777216 bytes, and {method}Stream takes any number"))
+                    .with("streaming_method", format!("life.agent.v1.Crypto/{method}Stream"))
+            }
             _ => Fault::MessageTooLarge.because("one message is longer than the call takes"),
         },
         Code::Unimplemented if message.contains("ompress") => {
@@ -188,32 +214,6 @@ fn explained(answer: Response<Body>, path: &str) -> Response<Body> {
         _ => return answer,
     };
     Status::from(error).into_http()
-}
-
-/// A body that keeps its call's place until it ends.
-struct Counted {
-    body: Body,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl HttpBody for Counted {
-    type Data = bytes::Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 #[cfg(test)]
@@ -230,6 +230,17 @@ mod tests {
             assert_eq!(decide(path, Some(1000), 1000).unwrap_err().fault(), Fault::Unimplemented, "{path}");
         }
         assert!(decide("/grpc.health.v1.Health/Check", Some(1000), 1000).is_ok());
+    }
+
+    #[test]
+    fn a_message_too_large_names_the_streaming_call_where_there_is_one() {
+        let too_large = |path| {
+            let answer = Status::new(Code::OutOfRange, "too large").into_http::<Body>();
+            let answer = explained(answer, path);
+            answer.headers().get("grpc-message").unwrap().to_str().unwrap().to_owned()
+        };
+        assert!(too_large("/life.agent.v1.Crypto/Encrypt").contains("EncryptStream"));
+        assert!(!too_large("/life.agent.v1.Crypto/Share").contains("ShareStream"));
     }
 
     #[test]

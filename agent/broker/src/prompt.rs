@@ -52,6 +52,19 @@ pub fn start(program: Option<&Path>, place: &PromptSource) -> Result<Pinentry> {
     Ok(Pinentry { _child: child, pipes: vec![input, output] })
 }
 
+/// The longest text of others in a prompt.
+const LONGEST: usize = 200;
+
+/// A text of others as a prompt may show it: without what would break its lines, turn its direction or hide.
+pub fn harmless(text: &str) -> String {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    text.chars().take(LONGEST).map(|c| if hides(c) { '\u{fffd}' } else { c }).collect()
+}
+
 fn check(field: &'static str, text: &str) -> Result<()> {
     let good = text.len() <= 108
         && !text.starts_with('-')
@@ -63,6 +76,16 @@ fn check(field: &'static str, text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_say_in_a_prompt_neither_turns_nor_hides() {
+        assert_eq!(
+            harmless("/opt/\u{202e}nimda\u{2066}\n\u{200b}x"),
+            "/opt/\u{fffd}nimda\u{fffd}\u{fffd}\u{fffd}x"
+        );
+        assert_eq!(harmless("/opt/Praxis Müller/ärzte"), "/opt/Praxis Müller/ärzte");
+        assert_eq!(harmless(&"é".repeat(500)).chars().count(), LONGEST);
+    }
 
     #[tokio::test]
     async fn a_place_is_checked_and_a_program_is_needed() {

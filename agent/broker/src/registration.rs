@@ -1,6 +1,7 @@
 //! Registering a user: keys made in the vault, public halves and proofs to the platform, certificates back.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use life_pki::account_log::{self, AccountState};
 use life_pki::chain::{self, Purpose, Revocation};
@@ -8,6 +9,7 @@ use life_pki::{KeySlot, ParticipantKind};
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::WorkingKeyAlgorithm;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::agent::Agent;
 use crate::clock;
@@ -29,8 +31,8 @@ pub struct NewUser {
 pub struct Registered {
     /// The account.
     pub account: AccountState,
-    /// The software certificate.
-    pub pkcs12: Vec<u8>,
+    /// The software certificate; wiped when it was handed over, or nobody fetched it.
+    pub pkcs12: Zeroizing<Vec<u8>>,
 }
 
 /// What is kept of a registration that waits for a registrar: only the ephemeral key that proves whose it is.
@@ -41,17 +43,21 @@ struct Kept {
     key: Base64,
 }
 
-/// Registers a user.
+/// Registers a user. From the platform's approval on this goes on even if the caller goes away: calling again with the
+/// registration's name gives the same file, under the first call's passphrase.
 ///
 /// # Errors
 /// As `Accounts.RegisterUser`. Keys that did not make it are wiped in the vault.
 pub async fn register(
-    agent: &Agent,
+    agent: &Arc<Agent>,
     new: NewUser,
     passphrase: SecretBytes,
     platform: Option<(Origin, [u8; 32])>,
-) -> Result<Registered> {
+) -> Result<Arc<Registered>> {
     let passphrase = Passphrase(passphrase);
+    if let Some(id) = new.registration.as_deref().filter(|id| agent.enrolments.knows(id)) {
+        return agent.enrolments.fetch(id).await;
+    }
     let binding = match platform {
         Some((origin, fingerprint)) => agent.platform.bind(origin, fingerprint).await?,
         None => agent.platform.bound().await?,
@@ -76,9 +82,15 @@ pub async fn register(
             );
         }
     }
-    let registered = enroll(agent, &binding, &new, &registration, passphrase).await?;
-    forget(agent, &registration.id);
-    Ok(registered)
+    let id = registration.id.clone();
+    let shared = agent.clone();
+    let work = async move {
+        let registered = enroll(&shared, &binding, &new, &registration, passphrase).await?;
+        forget(&shared, &registration.id);
+        Ok(registered)
+    };
+    agent.enrolments.begin(id.clone(), work)?;
+    agent.enrolments.fetch(&id).await
 }
 
 /// The passphrase on its way to the vault.
@@ -131,7 +143,7 @@ async fn enroll(
         return Err(Fault::PlatformUntrusted.because("it issued a certificate that does not fit"));
     }
     let pkcs12 = pending.export(certificates.into_values().collect(), issuers, passphrase.0).await?;
-    Ok(Registered { account, pkcs12 })
+    Ok(Registered { account, pkcs12: Zeroizing::new(pkcs12) })
 }
 
 /// Where the key of a registration is kept; nothing for a name that is none.

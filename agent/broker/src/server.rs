@@ -12,14 +12,12 @@ use life_proto::v1::directory_server::DirectoryServer;
 use life_proto::v1::locked::Cause;
 use life_proto::v1::messages_server::MessagesServer;
 use life_proto::{FILE_DESCRIPTOR_SET, MESSAGE_LIMIT};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
 
 use crate::agent::Agent;
+use crate::connections::incoming;
 use crate::policy::PolicyLayer;
 use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Messages};
 use crate::socket::Socket;
@@ -29,7 +27,6 @@ use crate::vault::{Fresh, Order, Vault};
 const FRAME: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-const SOCKET_BUFFER: usize = 1024 * 1024;
 /// Streams on one connection; the limit on calls is the configuration's.
 const STREAMS: u32 = 1024;
 
@@ -123,17 +120,6 @@ fn services(agent: &Arc<Agent>) -> Result<Router, Box<dyn std::error::Error + Se
         .add_service(CryptoServer::new(Crypto(a())).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(DirectoryServer::new(DirectoryService(a())))
         .add_service(MessagesServer::new(Messages(a()))))
-}
-
-/// Connections with buffers that suit bulk data.
-fn incoming(listener: UnixListener) -> impl tokio_stream::Stream<Item = std::io::Result<UnixStream>> {
-    UnixListenerStream::new(listener).map(|stream| {
-        stream.inspect(|stream| {
-            // Best effort: the system may allow less.
-            let _ = rustix::net::sockopt::set_socket_send_buffer_size(stream, SOCKET_BUFFER);
-            let _ = rustix::net::sockopt::set_socket_recv_buffer_size(stream, SOCKET_BUFFER);
-        })
-    })
 }
 
 /// Waits for a signal to stop, and tells everything that never ends by itself.

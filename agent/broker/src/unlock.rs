@@ -108,6 +108,7 @@ async fn open_account(
         unlocked: SystemTime::now(),
         expires: expires.unwrap_or(now),
         locked: CancellationToken::new(),
+        signing: Default::default(),
     })
 }
 
@@ -129,7 +130,8 @@ fn own_certificate(
     if certificate.uid() == Some(uid) { Ok(certificate) } else { Err(Fault::CredentialUntrusted.into()) }
 }
 
-fn own_chain_fault(error: ChainError) -> Error {
+/// The fault of a certificate of the credential.
+pub fn own_chain_fault(error: ChainError) -> Error {
     let fault = match error {
         ChainError::CrlStale => return Fault::PlatformUnavailable.because(error.to_string()),
         ChainError::Expired => Fault::CredentialExpired,

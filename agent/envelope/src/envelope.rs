@@ -28,6 +28,7 @@ pub fn seal(content: &[u8], recipients: &[PublicKey]) -> Result<(Vec<u8>, Conten
         ciphertext: Cow::Borrowed(&[]),
         tag: [0; TAG],
         statements: Vec::new(),
+        receipts: Vec::new(),
         other_attributes: Vec::new(),
     };
     aws_lc_rs::rand::fill(&mut envelope.nonce).map_err(|_| KeyError::Operation)?;
@@ -65,6 +66,8 @@ pub struct Envelope<'a> {
     ciphertext: Cow<'a, [u8]>,
     tag: [u8; TAG],
     statements: Vec<Vec<u8>>,
+    /// Receipts over the statements' signatures.
+    receipts: Vec<Vec<u8>>,
     /// Unauthenticated attributes that are not ours, as they stand.
     other_attributes: Vec<Vec<u8>>,
 }
@@ -98,6 +101,7 @@ impl<'a> Envelope<'a> {
             ciphertext: Cow::Owned(self.ciphertext.into_owned()),
             tag: self.tag,
             statements: self.statements,
+            receipts: self.receipts,
             other_attributes: self.other_attributes,
         }
     }
@@ -169,9 +173,9 @@ impl<'a> Envelope<'a> {
     /// An envelope of these parts, for vectors that nobody here made.
     #[cfg(test)]
     pub(crate) fn of_parts(nonce: [u8; NONCE], ciphertext: &'a [u8], tag: [u8; TAG]) -> Self {
-        let (recipients, raw_recipients, statements, other_attributes) = Default::default();
+        let (recipients, raw_recipients, statements, receipts, other_attributes) = Default::default();
         let ciphertext = Cow::Borrowed(ciphertext);
-        Self { recipients, raw_recipients, nonce, ciphertext, tag, statements, other_attributes }
+        Self { recipients, raw_recipients, nonce, ciphertext, tag, statements, receipts, other_attributes }
     }
 
     /// Nonce, encrypted content and tag, for a second implementation.
@@ -200,6 +204,25 @@ impl<'a> Envelope<'a> {
             return Err(Error::TooLarge);
         }
         self.statements.push(der.into_owned());
+        Ok(())
+    }
+
+    /// The platform's receipts over the signatures of sharing statements, DER: unverified, in no order that means
+    /// anything; each says by itself which signature it is about.
+    #[must_use]
+    pub fn statement_receipts(&self) -> &[Vec<u8>] {
+        &self.receipts
+    }
+
+    /// Adds a receipt over the signature of a sharing statement.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for more than the limit.
+    pub fn add_statement_receipt(&mut self, receipt: &[u8]) -> Result<(), Error> {
+        if self.receipts.len() >= limits::MAX_STATEMENTS || receipt.len() > limits::MAX_STATEMENT_RECEIPT {
+            return Err(Error::TooLarge);
+        }
+        self.receipts.push(receipt.to_vec());
         Ok(())
     }
 

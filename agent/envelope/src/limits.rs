@@ -34,3 +34,5 @@ pub const MAX_CERTIFICATE: usize = 16 << 10;
 pub const MAX_STATEMENT: usize = 128 << 10;
 /// All sharing statements of one envelope.
 pub const MAX_STATEMENTS_SIZE: usize = 2 << 20;
+/// One receipt over the signature of a sharing statement.
+pub const MAX_STATEMENT_RECEIPT: usize = 32 << 10;

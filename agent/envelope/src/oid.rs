@@ -57,3 +57,6 @@ pub const LIFE: ObjectIdentifier = oid("1.3.6.1.4.1.32473.1");
 pub const DOCUMENT_CONTEXT: ObjectIdentifier = oid("1.3.6.1.4.1.32473.1.1");
 /// sharingStatements, an unauthenticated attribute of AuthEnvelopedData (FORMATS §4).
 pub const SHARING_STATEMENTS: ObjectIdentifier = oid("1.3.6.1.4.1.32473.1.2");
+/// statementReceipts, an unauthenticated attribute of AuthEnvelopedData: the platform's receipts over the signatures of
+/// sharing statements, SET OF OCTET STRING.
+pub const STATEMENT_RECEIPTS: ObjectIdentifier = oid("1.3.6.1.4.1.32473.1.3");

@@ -430,3 +430,69 @@ async fn junk_and_old_revocation_lists_do_not_take_the_place_of_good_ones() {
         assert_eq!(verdict.state(), v1::SignatureState::SignerTimeUnproven, "{old}: {}", verdict.explanation);
     }
 }
+
+/// A root credential's certificate is for those who encrypt; signatures stand on log and pin.
+#[tokio::test]
+async fn a_signature_stays_valid_whatever_the_directory_says_of_the_signers_root_certificate() {
+    let platform = Platform::start();
+    let agent = Agent::start_with(&platform, "[directory]\nrefresh_seconds = 0\n");
+    let mut clients = agent.clients().await;
+    let signer = victim(&mut clients).await;
+    let reader = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let sign = v1::SignRequest { user: signer.user.name.clone(), content: b"x".to_vec().into(), form: 0 };
+    let signed = clients.crypto.sign(sign).await.unwrap().into_inner().signed_data;
+    let verify = v1::VerifyRequest { user: reader.name.clone(), signed_data: signed, ..Default::default() };
+    let look = v1::LookupUserRequest { name: signer.user.name.clone(), caller: reader.name.clone() };
+    let database = Connection::open(platform.database()).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    // Somebody else's slot in its place: a stranger's signature is good all the same, and it is the first use.
+    let edit = "UPDATE certificate SET der = (SELECT der FROM certificate WHERE uid = ?1 AND slot = 3) \
+                WHERE uid = ?1 AND slot = 4";
+    assert_eq!(database.execute(edit, [signer.uid.as_bytes()]).unwrap(), 1);
+    for trust in [TrustState::FirstUse, TrustState::Pinned] {
+        let report = clients.crypto.verify(verify.clone()).await.unwrap().into_inner().signature.unwrap();
+        assert_eq!((report.state(), report.trust()), (v1::SignatureState::Valid, trust), "{}", report.explanation);
+    }
+    assert_eq!(clients.directory.lookup_user(look.clone()).await.reason(), "RECIPIENT_UNTRUSTED");
+    // The platform claims not to know the user any more; who pinned the signer does.
+    database.pragma_update(None, "foreign_keys", false).unwrap();
+    let edit = "UPDATE account SET uid = randomblob(16) WHERE uid = ?1";
+    assert_eq!(database.execute(edit, [signer.uid.as_bytes()]).unwrap(), 1);
+    assert_eq!(clients.directory.lookup_user(look).await.reason(), "RECIPIENT_NOT_FOUND");
+    let report = clients.crypto.verify(verify).await.unwrap().into_inner().signature.unwrap();
+    assert_eq!(report.state(), v1::SignatureState::Valid, "{}", report.explanation);
+}
+
+#[tokio::test]
+async fn a_pinned_user_is_not_encrypted_to_for_ever_while_the_platform_is_silent() {
+    let mut platform = Platform::start();
+    let patient = "[directory]\nrefresh_seconds = 0\noffline_days = 7\n";
+    let strict = "[directory]\nrefresh_seconds = 0\noffline_days = 0\n";
+    let mut cases = Vec::new();
+    for config in [patient, strict] {
+        let agent = Agent::start_with(&platform, config);
+        let mut clients = agent.clients().await;
+        let sender = User::ready(&mut clients, ParticipantKind::Institution).await;
+        let other = User::ready(&mut clients, ParticipantKind::Patient).await;
+        let encrypt = v1::EncryptRequest {
+            user: sender.name.clone(),
+            recipients: vec![other.name.clone()],
+            plaintext: b"confidential".to_vec().into(),
+            ..Default::default()
+        };
+        let sealed = clients.crypto.encrypt(encrypt.clone()).await.unwrap().into_inner();
+        assert_eq!(sealed.recipients[1].trust(), TrustState::FirstUse);
+        let again = clients.crypto.encrypt(encrypt.clone()).await.unwrap().into_inner();
+        assert_eq!(again.recipients[1].trust(), TrustState::Pinned);
+        cases.push((agent, clients, encrypt, other));
+    }
+    platform.kill_serve();
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    for ((agent, mut clients, encrypt, _), reason) in cases.into_iter().zip([None, Some("PLATFORM_UNAVAILABLE")]) {
+        match clients.crypto.encrypt(encrypt).await {
+            Ok(_) => assert_eq!(reason, None),
+            Err(status) => assert_eq!(Some(Err::<(), _>(status).reason().as_str()), reason),
+        }
+        drop(agent);
+    }
+}

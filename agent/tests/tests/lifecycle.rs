@@ -93,6 +93,12 @@ async fn a_vault_that_hangs_is_replaced_and_lock_tells_the_truth() {
     let user = User::ready(&mut clients, ParticipantKind::Patient).await;
     let old = clients.vault_pid().await;
     signal_pid(old, Signal::STOP);
+    eventually("every thread of the vault stands still", Duration::from_secs(5), || {
+        std::fs::read_dir(format!("/proc/{old}/task")).unwrap().all(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            stat.rsplit(')').next().unwrap().trim_start().starts_with('T')
+        })
+    });
     let (mut signing, request) = (clients.clone(), small(&user));
     let call = tokio::spawn(async move { signing.crypto.sign(request).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -109,6 +115,89 @@ async fn a_vault_that_hangs_is_replaced_and_lock_tells_the_truth() {
     assert!(status.identities.is_empty());
     user.unlock(&mut clients).await;
     clients.crypto.sign(small(&user)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fresh_vault_is_there_within_a_second() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    User::ready(&mut clients, ParticipantKind::Patient).await;
+    let old = clients.status().await.vault.unwrap().pid;
+    let killed = std::time::Instant::now();
+    signal_pid(old, Signal::KILL);
+    while clients.status().await.vault.is_none_or(|vault| vault.pid == old) {
+        assert!(killed.elapsed() < Duration::from_secs(1), "no fresh vault");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn lock_ends_what_is_in_flight() {
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let header =
+        v1::SendHeader { user: user.name.clone(), recipient: user.name.clone(), ..Default::default() };
+    let sent = streams::send(&mut clients, header, &vec![1; 16 << 20]).await.unwrap();
+    let receive = v1::ReceiveRequest {
+        user: user.name.clone(),
+        message_id: sent.message_id,
+        allow_unverified_sender: true,
+    };
+    let mut received = clients.messages.receive(receive).await.unwrap().into_inner();
+    received.message().await.unwrap().unwrap();
+    let (mut signing, name) = (clients.clone(), user.name.clone());
+    let unary = tokio::spawn(async move {
+        let request = v1::SignRequest { user: name, content: vec![1; 8 << 20].into(), form: 0 };
+        signing.crypto.sign(request).await
+    });
+    tokio::time::sleep(Duration::from_millis(20)).await;
+
+    assert_eq!(clients.agent.lock(v1::LockRequest {}).await.unwrap().into_inner().locked_count, 1);
+    let ended = tokio::time::timeout(Duration::from_secs(5), async {
+        loop {
+            match received.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => break String::from("no error"),
+                Err(status) => break status.reason(),
+            }
+        }
+    });
+    assert_eq!(ended.await.expect("the stream hangs"), "CREDENTIAL_LOCKED");
+    // The unary call was in time, or it was not: it does not hang, and says why.
+    match tokio::time::timeout(Duration::from_secs(5), unary).await.expect("the call hangs").unwrap() {
+        Ok(signed) => assert!(!signed.into_inner().signed_data.is_empty()),
+        Err(status) => assert_eq!(status.reason(), "CREDENTIAL_LOCKED"),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_stands_still_ends_and_gives_its_place_back() {
+    let platform = Platform::start();
+    let agent = Agent::start_with(&platform, "[limits]\nmax_calls = 1\ninput_stall_seconds = 1");
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let (send, receive) = tokio::sync::mpsc::channel(1);
+    let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
+    let first =
+        v1::EncryptStreamRequest { message: Some(v1::encrypt_stream_request::Message::Header(header)) };
+    send.send(first).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let mut answers = clients.crypto.encrypt_stream(stream).await.unwrap().into_inner();
+    assert_eq!(clients.crypto.sign(small(&user)).await.reason(), "RESOURCE_EXHAUSTED");
+    // Nobody reads the answer: the place is free all the same.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    clients.crypto.sign(small(&user)).await.unwrap();
+    let ended = loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => break String::from("no error"),
+            Err(status) => break status.reason(),
+        }
+    };
+    assert_eq!(ended, "DEADLINE_EXCEEDED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,19 +254,34 @@ async fn sigterm_lets_running_calls_end_and_leaves_nothing_behind() {
     let mut clients = agent.clients().await;
     let user = User::ready(&mut clients, ParticipantKind::Patient).await;
     let vault = clients.vault_pid().await;
-    let content = vec![1; 8 << 20];
-    let mut running = clients.clone();
-    let name = user.name.clone();
-    let call = tokio::spawn(async move {
-        let request = v1::SignRequest { user: name, content: content.into(), form: 0 };
-        running.crypto.sign(request).await
-    });
-    tokio::time::sleep(Duration::from_millis(20)).await;
+
+    // A stream is under way: its header was taken, and content is still to come.
+    let (send, receive) = tokio::sync::mpsc::channel(4);
+    let message = |message| v1::EncryptStreamRequest { message: Some(message) };
+    let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
+    send.send(message(v1::encrypt_stream_request::Message::Header(header))).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receive);
+    let mut answers = clients.crypto.encrypt_stream(stream).await.unwrap().into_inner();
+    answers.message().await.unwrap().unwrap();
+
     agent.broker().signal(Signal::TERM);
-    let ended = tokio::time::timeout(Duration::from_secs(10), call).await.expect("a call hangs").unwrap();
-    if let Err(status) = ended {
-        assert!(["SHUTTING_DOWN", "CREDENTIAL_LOCKED"].contains(&status.reason().as_str()), "{status:?}");
-    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let chunk = vec![7; 1 << 20].into();
+    send.send(message(v1::encrypt_stream_request::Message::Chunk(chunk))).await.unwrap();
+    drop(send);
+    let ended = tokio::time::timeout(Duration::from_secs(9), async {
+        let mut result = None;
+        while let Some(answer) = answers.message().await? {
+            if let Some(v1::encrypt_stream_response::Message::Result(done)) = answer.message {
+                result = Some(done);
+            }
+        }
+        Ok::<_, tonic::Status>(result)
+    });
+    let result = ended.await.expect("the call hangs").unwrap().expect("no result");
+    assert_eq!(result.plaintext_size, 1 << 20);
+    drop((answers, clients));
+    tokio::task::yield_now().await;
     let status = agent.broker().wait(Duration::from_secs(10)).expect("it stops");
     assert!(status.success(), "{status:?}: {}", agent.log());
     assert!(!is_alive(vault));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use der::asn1::OctetString;
@@ -10,6 +11,7 @@ use der::{Decode, Encode, Sequence};
 use life_pki::account_log::Pin;
 use life_pki::{Timestamp, Uid};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use crate::error::{Error, Fault, Result};
 use crate::vault::Session;
@@ -19,6 +21,10 @@ const VERSION: u8 = 2;
 const MAX_SIZE: usize = 256 * 1024 * 1024;
 /// As many users are pinned.
 const MAX_PEERS: usize = 50_000;
+
+/// How long another agent may keep the pin file locked.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
+const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// What is kept of one user.
 #[derive(Clone)]
@@ -201,16 +207,25 @@ impl Store {
         Self { file: state.join("pins").join(format!("{uid}.der")), uid }
     }
 
-    /// Keeps other agents from writing meanwhile. They hold it as long as a write takes.
-    fn lock(&self) -> Result<std::fs::File> {
+    /// Keeps other agents from writing meanwhile. They hold it as long as a write takes; one that holds it for long
+    /// hangs, and must not take this one with it.
+    async fn lock(&self, limit: Duration) -> Result<std::fs::File> {
         let path = self.file.with_extension("lock");
         let fault =
             |error: std::io::Error| Fault::StateUnusable.because(format!("the pin file's lock: {error}"));
         let file =
             std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(fault)?;
-        tokio::task::block_in_place(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))
-            .map_err(|error| fault(error.into()))?;
-        Ok(file)
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(file),
+                Err(Errno::WOULDBLOCK | Errno::INTR) if tokio::time::Instant::now() < end => {
+                    tokio::time::sleep(LOCK_RETRY).await;
+                }
+                Err(Errno::WOULDBLOCK) => return Err(unusable("another agent keeps the pin file locked")),
+                Err(error) => return Err(fault(error.into())),
+            }
+        }
     }
 
     /// Reads the pins and checks their MAC; none when there is no file yet.
@@ -306,7 +321,7 @@ impl Store {
     /// # Errors
     /// STATE_UNUSABLE when the folder cannot be written, or the pins have no room in it.
     pub async fn save(&self, session: &Session, pins: &mut Pins) -> Result<()> {
-        let _one = self.lock()?;
+        let _one = self.lock(LOCK_LIMIT).await?;
         let stored = self.load(session).await?;
         pins.merge(stored);
         let body = self.encode(pins)?;
@@ -394,5 +409,16 @@ mod tests {
 
         let huge = Peer { log: vec![vec![0; MAX_SIZE]], ..peer };
         assert_eq!(store.encode(&of(&huge)).unwrap_err().fault(), Fault::StateUnusable);
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_another_agent_keeps_is_waited_for_and_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("pins")).unwrap();
+        let store = Store::new(folder.path(), Uid::from_random([1; 16]));
+        let held = store.lock(Duration::from_millis(50)).await.unwrap();
+        assert_eq!(store.lock(Duration::from_millis(50)).await.unwrap_err().fault(), Fault::StateUnusable);
+        drop(held);
+        store.lock(Duration::from_millis(50)).await.unwrap();
     }
 }

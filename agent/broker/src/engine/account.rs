@@ -6,10 +6,12 @@ use life_envelope::accounting::{AccountedRecipient, Accounting, AttestedStatemen
 use life_envelope::signature::Signed;
 use life_envelope::{Envelope, Form, ListedRecipient, OwnKey, Purpose, RecipientId, SignedData, Verified};
 use life_pki::account_log::AccountState;
+use life_pki::receipt::Receipt;
 use life_pki::{SpkiHash, Uid};
 use life_proto::v1::{self, TrustState, recipient::Origin};
 
 use super::judge::judge;
+use crate::clock;
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
@@ -45,6 +47,7 @@ pub async fn account(
         .filter_map(|der| SignedData::parse(der).ok())
         .filter_map(|signed| Some((signed.claimed_attributes().ok()?.context().sender(), signed)))
         .collect();
+    let receipts = Receipts::of(identity, envelope)?;
     let (mut attested, mut doubt, mut strangers) = (Vec::new(), None, 0);
     let accounting = loop {
         let accounting = Accounting::new(verified.context(), original, &attested);
@@ -59,7 +62,7 @@ pub async fn account(
                 continue;
             }
         }
-        match attest(identity, &signed).await {
+        match attest(identity, &signed, &receipts).await {
             Ok(statement) => attested.extend(statement),
             Err(error) => doubt = doubt.or(Some(error)),
         }
@@ -77,9 +80,33 @@ pub async fn account(
     }
 }
 
+/// The receipts that an envelope has for its statements, by the signature each is about; the earliest where several are
+/// about one.
+struct Receipts<'a>(BTreeMap<[u8; 32], &'a [u8]>);
+
+impl<'a> Receipts<'a> {
+    fn of(identity: &Identity, envelope: &'a Envelope<'_>) -> Result<Self> {
+        let now = clock::now()?;
+        let root = &identity.binding.bundle.server_root;
+        let mut good: Vec<_> = envelope
+            .statement_receipts()
+            .iter()
+            .filter_map(|der| Some((Receipt::verify(der, root, now).ok()?, der.as_slice())))
+            .collect();
+        good.sort_by_key(|(receipt, _)| std::cmp::Reverse(receipt.time));
+        Ok(Self(good.into_iter().map(|(receipt, der)| (receipt.signature_digest, der)).collect()))
+    }
+}
+
 /// Verifies one sharing statement.
-async fn attest(identity: &Identity, signed: &SignedData<'_>) -> Result<Option<AttestedStatement>> {
-    let judgement = judge(identity, signed, Signed::Enclosed, Purpose::Share, Form::Statement, None).await?;
+async fn attest(
+    identity: &Identity,
+    signed: &SignedData<'_>,
+    receipts: &Receipts<'_>,
+) -> Result<Option<AttestedStatement>> {
+    let receipt = receipts.0.get(&signed.signature_digest()).copied();
+    let judgement =
+        judge(identity, signed, Signed::Enclosed, Purpose::Share, Form::Statement, receipt).await?;
     let content = signed.content().unwrap_or_default();
     Ok(judgement
         .verified

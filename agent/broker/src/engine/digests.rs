@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use life_envelope::stream::{Digests, Manifest};
 use tokio::task::JoinHandle;
 
@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 
 /// Segments that may wait for their digest: what bounds the memory.
 const AHEAD: usize = 4;
+/// Pieces below this size are gathered.
+const SMALL: usize = 64 * 1024;
 
 /// Gathers the digests of a stream's segments in their order.
 #[derive(Default)]
@@ -54,18 +56,34 @@ impl SegmentDigests {
 }
 
 /// One running digest over a whole content, computed beside the stream that brings it.
-pub struct RunningDigest(JoinHandle<Context>);
+pub struct RunningDigest {
+    running: JoinHandle<Context>,
+    /// Small pieces that are not worth a hand-over each.
+    small: BytesMut,
+}
 
 impl RunningDigest {
     /// Of nothing yet.
     pub fn new() -> Self {
-        Self(tokio::task::spawn_blocking(|| Context::new(&SHA256)))
+        Self { running: tokio::task::spawn_blocking(|| Context::new(&SHA256)), small: BytesMut::new() }
     }
 
     /// Adds a piece; waits for the one before.
     pub async fn push(&mut self, piece: Bytes) -> Result<()> {
-        let mut context = (&mut self.0).await.map_err(Error::internal)?;
-        self.0 = tokio::task::spawn_blocking(move || {
+        if piece.len() >= SMALL && self.small.is_empty() {
+            return self.add(piece).await;
+        }
+        self.small.extend_from_slice(&piece);
+        if self.small.len() < SMALL {
+            return Ok(());
+        }
+        let gathered = std::mem::take(&mut self.small).freeze();
+        self.add(gathered).await
+    }
+
+    async fn add(&mut self, piece: Bytes) -> Result<()> {
+        let mut context = (&mut self.running).await.map_err(Error::internal)?;
+        self.running = tokio::task::spawn_blocking(move || {
             context.update(&piece);
             context
         });
@@ -74,7 +92,8 @@ impl RunningDigest {
 
     /// The digest.
     pub async fn finish(self) -> Result<[u8; 32]> {
-        let context = self.0.await.map_err(Error::internal)?;
+        let mut context = self.running.await.map_err(Error::internal)?;
+        context.update(&self.small);
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
         Ok(digest)
@@ -103,9 +122,12 @@ mod tests {
     #[tokio::test]
     async fn a_running_digest_is_that_of_the_whole() {
         let mut digest = RunningDigest::new();
-        for _ in 0..3 {
-            digest.push(Bytes::from_static(b"abc")).await.unwrap();
+        let large = Bytes::from(vec![7; SMALL]);
+        let mut whole = Vec::new();
+        for piece in [b"abc".as_slice(), &large, b"d", &large[1..], b"ef", &large, &large, b"g"] {
+            digest.push(Bytes::copy_from_slice(piece)).await.unwrap();
+            whole.extend_from_slice(piece);
         }
-        assert_eq!(digest.finish().await.unwrap(), content_digest(b"abcabcabc"));
+        assert_eq!(digest.finish().await.unwrap(), content_digest(&whole));
     }
 }

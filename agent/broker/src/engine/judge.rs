@@ -214,6 +214,20 @@ fn was_revoked(record: &CredentialRecord, at: Option<Timestamp>) -> bool {
     }
 }
 
+/// Has the platform certify a signature, and checks what it gives.
+///
+/// # Errors
+/// As `Crypto.GetReceipt`.
+pub async fn receipt(identity: &Identity, digest: &[u8; 32]) -> Result<Vec<u8>> {
+    let der = identity.client.receipt(digest).await?;
+    let receipt = Receipt::verify(&der, &identity.binding.bundle.server_root, clock::now()?);
+    match receipt {
+        Ok(receipt) if receipt.signature_digest == *digest => Ok(der),
+        Ok(_) => Err(Fault::PlatformUntrusted.because("its receipt is about another signature")),
+        Err(error) => Err(Fault::PlatformUntrusted.because(format!("its receipt is refused: {error}"))),
+    }
+}
+
 fn valid_receipt(identity: &Identity, der: &[u8], verified: &Verified) -> Option<Receipt> {
     let now = clock::now().ok()?;
     let receipt = Receipt::verify(der, &identity.binding.bundle.server_root, now).ok();

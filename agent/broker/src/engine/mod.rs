@@ -17,6 +17,7 @@ mod spool;
 
 pub use detached::{sign, sign_stream, verify, verify_stream};
 pub use flow::{Sink, Source};
+pub use judge::receipt;
 pub use open::{OpenOptions, open};
 pub use open_stream::{Release, open_stream};
 pub use recipients::{Document, fresh_id, parse_recipients};

@@ -65,6 +65,7 @@ pub async fn sign_digest(
     digest: [u8; 32],
     context: DocumentContext,
 ) -> Result<(SignedAttributes, Vec<u8>)> {
+    identity.check_signing().await?;
     let certificate = identity.signature_certificate.der();
     let attributes = SignedAttributes::build(digest, clock::now()?, certificate, context)
         .map_err(|error| Fault::SigningFailed.because(error.to_string()))?;

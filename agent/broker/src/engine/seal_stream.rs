@@ -27,22 +27,42 @@ pub struct SealedStream {
     pub ciphertext_size: u64,
 }
 
+/// Smaller pieces are copied together: each would cost more to keep than it holds.
+const SMALL: usize = 64 * 1024;
+
 /// Pieces that wait to become a segment.
 #[derive(Default)]
 struct Pieces {
     list: VecDeque<Bytes>,
+    /// Small pieces behind those of the list.
+    small: BytesMut,
     length: usize,
 }
 
 impl Pieces {
     fn push(&mut self, piece: Bytes) {
         self.length += piece.len();
-        self.list.push_back(piece);
+        if piece.len() < SMALL {
+            self.small.extend_from_slice(&piece);
+            if self.small.len() >= SMALL {
+                self.settle();
+            }
+        } else {
+            self.settle();
+            self.list.push_back(piece);
+        }
+    }
+
+    fn settle(&mut self) {
+        if !self.small.is_empty() {
+            self.list.push_back(std::mem::take(&mut self.small).freeze());
+        }
     }
 
     /// Takes up to so many bytes from the front.
     fn take(&mut self, mut count: usize) -> Vec<Bytes> {
         let mut taken = Vec::new();
+        self.settle();
         while count > 0 {
             let Some(mut piece) = self.list.pop_front() else { break };
             if piece.len() > count {
@@ -150,5 +170,19 @@ mod tests {
         assert_eq!(pieces.take(5).concat(), b"abcde");
         assert_eq!((pieces.length, pieces.take(9).concat()), (3, b"fgh".to_vec()));
         assert_eq!((pieces.length, pieces.take(1).len()), (0, 0));
+    }
+
+    #[test]
+    fn pieces_of_one_byte_cost_little_more_than_their_bytes() {
+        let mut pieces = Pieces::default();
+        let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+        let large = Bytes::from(bytes.clone());
+        for n in 0..bytes.len() {
+            pieces.push(large.slice(n..=n));
+        }
+        pieces.push(large.clone());
+        pieces.push(large.slice(..1));
+        assert!(pieces.list.len() <= bytes.len() / SMALL + 3, "{}", pieces.list.len());
+        assert_eq!(pieces.take(usize::MAX).concat(), [&bytes, &bytes, &bytes[..1]].concat());
     }
 }

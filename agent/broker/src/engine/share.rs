@@ -10,7 +10,7 @@ use life_pki::Uid;
 use life_proto::v1;
 
 use super::account::account;
-use super::judge::judge;
+use super::judge::{judge, receipt as certify};
 use super::open::content_key;
 use super::open_stream::is_stream;
 use super::recipients::Resolved;
@@ -28,9 +28,10 @@ pub async fn share(
     users: &BTreeSet<Uid>,
     message: Bytes,
     trailer: Bytes,
+    receipt: Option<&[u8]>,
 ) -> Result<(Vec<u8>, Vec<v1::Recipient>)> {
     if is_stream(&message) {
-        return share_stream(identity, users, &message, &trailer).await;
+        return share_stream(identity, users, &message, &trailer, receipt).await;
     }
     if !trailer.is_empty() {
         return Err(Error::field("trailer", "belongs to a sealed stream, and the envelope is none"));
@@ -39,7 +40,7 @@ pub async fn share(
     let key = content_key(identity, &envelope).await?;
     let content = envelope.open(&key)?;
     let signed = SignedData::detect(&content)?.ok_or(Fault::SignatureMissing)?;
-    let original = Original { digest: content_digest(&content), form: Form::Content, signed };
+    let original = Original { digest: content_digest(&content), form: Form::Content, signed, receipt };
     let recipients = add(identity, users, &mut envelope, &key, &original).await?;
     Ok((envelope.to_der(), recipients))
 }
@@ -50,6 +51,7 @@ async fn share_stream(
     users: &BTreeSet<Uid>,
     message: &[u8],
     trailer: &[u8],
+    receipt: Option<&[u8]>,
 ) -> Result<(Vec<u8>, Vec<v1::Recipient>)> {
     let length = header_length(message)?.unwrap_or(message.len());
     let (head, tink) = message.split_at_checked(length).unwrap_or((message, &[]));
@@ -72,7 +74,7 @@ async fn share_stream(
     if !manifest.is_ok_and(|manifest| manifest.commitment == commitment) || same_document.is_err() {
         return Err(Fault::SignatureInvalid.because("the trailer belongs to another stream"));
     }
-    let original = Original { digest: content_digest(&trailer), form: Form::Manifest, signed };
+    let original = Original { digest: content_digest(&trailer), form: Form::Manifest, signed, receipt };
     let recipients = add(identity, users, header.envelope_mut(), &key, &original).await?;
     Ok(([header.to_bytes()?, tink.to_vec()].concat(), recipients))
 }
@@ -84,6 +86,8 @@ struct Original<'a> {
     digest: [u8; 32],
     /// What it must stand over.
     form: Form,
+    /// The platform's receipt over it.
+    receipt: Option<&'a [u8]>,
 }
 
 async fn add(
@@ -93,12 +97,12 @@ async fn add(
     key: &ContentKey,
     original: &Original<'_>,
 ) -> Result<Vec<v1::Recipient>> {
-    let Original { signed, digest, form } = original;
+    let Original { signed, digest, form, receipt } = original;
     let purpose = signed.claimed_attributes()?.context().purpose();
     if !matches!(purpose, Purpose::Document | Purpose::Message) {
         return Err(Fault::PurposeMismatch.into());
     }
-    let judgement = judge(identity, signed, Signed::Enclosed, purpose, *form, None).await?;
+    let judgement = judge(identity, signed, Signed::Enclosed, purpose, *form, *receipt).await?;
     let verified = match (judgement.fault, judgement.verified) {
         (None, Some(verified)) => verified,
         (fault, _) => return Err(fault.unwrap_or_else(|| Fault::SignatureInvalid.into())),
@@ -118,9 +122,14 @@ async fn add(
     let statement = SharingStatement::new(id, version, *digest, added.listed.clone())?;
     let context =
         DocumentContext::new(Purpose::Share, Form::Statement, identity.uid, id, version, added.listed)?;
-    let (message, _) = sign_enclosed(identity, statement.to_der().into(), context).await?;
+    let (message, value_digest) = sign_enclosed(identity, statement.to_der().into(), context).await?;
     envelope.add_recipients(key, &added.keys)?;
     envelope.add_statement(&message)?;
+    // With it the statement outlives its signer's certificate; without it, it is good as long as that.
+    match certify(identity, &value_digest).await {
+        Ok(receipt) => envelope.add_statement_receipt(&receipt)?,
+        Err(error) => tracing::info!(%error, "shared without a receipt"),
+    }
     let recipients = account(identity, envelope, &verified, digest).await?.to_wire(identity).await;
     told(identity, None, &recipients).await;
     Ok(recipients)

@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -23,8 +23,10 @@ use crate::error::{Error, Fault, Result};
 
 /// How long an unused connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
-/// How long the platform may pause within a body.
-const BODY_PAUSE: Duration = Duration::from_secs(30);
+/// How long the platform may take for an answer that is read whole.
+const WHOLE_TIME: Duration = Duration::from_secs(60);
+/// How long the platform may pause within a body, giving or taking.
+pub const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// The longest answer that is read whole.
 const WHOLE_LIMIT: usize = 16 * 1024 * 1024;
 
@@ -173,7 +175,24 @@ impl Client {
 }
 
 /// Reads a body whole.
-pub async fn whole(mut body: Incoming) -> Result<Bytes> {
+pub async fn whole(body: Incoming) -> Result<Bytes> {
+    whole_within(body, WHOLE_TIME).await
+}
+
+async fn whole_within<B>(body: B, limit: Duration) -> Result<Bytes>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    match tokio::time::timeout(limit, gather(body)).await {
+        Ok(bytes) => bytes,
+        Err(_) => Err(Fault::PlatformUnavailable.because("its answer took far too long")),
+    }
+}
+
+async fn gather<B>(mut body: B) -> Result<Bytes>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     let mut bytes = BytesMut::new();
     while let Some(piece) = next_piece(&mut body).await? {
         if bytes.len() + piece.len() > WHOLE_LIMIT {
@@ -185,7 +204,10 @@ pub async fn whole(mut body: Incoming) -> Result<Bytes> {
 }
 
 /// The next bytes of a body; none at its end.
-pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>> {
+pub async fn next_piece<B>(body: &mut B) -> Result<Option<Bytes>>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
     loop {
         match tokio::time::timeout(BODY_PAUSE, body.frame()).await {
             Err(_) => return Err(Fault::PlatformUnavailable.because("it stopped in the middle of an answer")),
@@ -208,4 +230,24 @@ pub async fn next_piece(body: &mut Incoming) -> Result<Option<Bytes>> {
 
 fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|_| unreadable())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+    use tokio_stream::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_comes_byte_by_byte_has_an_end() {
+        let drops = tokio_stream::iter(std::iter::repeat(Bytes::from_static(b"x")))
+            .throttle(Duration::from_millis(5))
+            .map(|piece| Ok::<_, std::io::Error>(Frame::data(piece)));
+        let body = StreamBody::new(Box::pin(drops));
+        let read =
+            tokio::time::timeout(Duration::from_secs(5), whole_within(body, Duration::from_millis(50)));
+        assert_eq!(read.await.unwrap().unwrap_err().fault(), Fault::PlatformUnavailable);
+    }
 }

@@ -10,7 +10,7 @@ mod rest;
 mod tls;
 
 pub use binding::{Binding, Platform};
-pub use http::{Client, next_piece};
+pub use http::{BODY_PAUSE, Client, next_piece};
 pub use inbox::{Deposit, time};
 pub use origin::{Origin, parse_fingerprint};
 pub use register::{Keys, Registration, State as RegistrationState};

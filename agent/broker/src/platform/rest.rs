@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, Method};
 use life_pki::{KeySlot, Uid};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::http::Client;
 use super::refusal::is_not_found;
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 
 /// Bytes that stand in JSON as base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,16 @@ struct WireSeal {
     seal: Base64,
 }
 
+#[derive(Deserialize)]
+struct WireReceipt {
+    receipt: Base64,
+}
+
+#[derive(Serialize)]
+struct ReceiptRequest {
+    signature_digest: Base64,
+}
+
 impl Client {
     /// The current revocation list. Anonymous.
     pub async fn crl(&self) -> Result<Vec<u8>> {
@@ -118,5 +129,18 @@ impl Client {
         let mut certificates = answer.certificates;
         let root_certificate = certificates.remove(KeySlot::Root.name()).unwrap_or_default().0;
         Ok(Account { log: plain(answer.log), root_certificate, issuers: plain(answer.issuers) })
+    }
+
+    /// A receipt over a signature value that nothing deposited carries.
+    pub async fn receipt(&self, digest: &[u8; 32]) -> Result<Vec<u8>> {
+        self.receipt_at(Method::POST, "/v1/receipts", digest).await
+    }
+
+    /// A receipt over a signature value, from one of the places that give it.
+    pub(super) async fn receipt_at(&self, method: Method, path: &str, digest: &[u8; 32]) -> Result<Vec<u8>> {
+        let request = ReceiptRequest { signature_digest: Base64(digest.to_vec()) };
+        let body = serde_json::to_vec(&request).map_err(Error::internal)?;
+        let answer: WireReceipt = self.send_json(method, path, HeaderMap::new(), body.into()).await?;
+        Ok(answer.receipt.0)
     }
 }

@@ -121,7 +121,7 @@ impl accounts_server::Accounts for Accounts {
         let registered = registration::register(&self.0, new, passphrase, platform).await?;
         Ok(Response::new(RegisterUserResponse {
             user: Some(user(&registered.account)),
-            pkcs12: registered.pkcs12.into(),
+            pkcs12: registered.pkcs12.to_vec().into(),
         }))
     }
 

@@ -9,6 +9,7 @@ use life_proto::v1::{
 };
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::{Prompt, SecretSource};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status};
 
@@ -91,7 +92,7 @@ enum Asked {
     Prompt(v1::PromptSource),
 }
 
-type Ready = (SecretSource, Vec<std::os::fd::OwnedFd>, Option<prompt::Pinentry>);
+type Ready = (SecretSource, Vec<std::os::fd::OwnedFd>, Option<(prompt::Pinentry, OwnedSemaphorePermit)>);
 
 /// Makes the source ready for the vault: a started prompt, a descriptor that came with its ticket.
 async fn ready(
@@ -112,6 +113,8 @@ async fn ready(
         }
         Asked::Inline(secret) => Ok((SecretSource::Inline(secret), Vec::new(), None)),
         Asked::Prompt(place) => {
+            // A person sees one prompt at a time, whoever asks; the others wait their turn.
+            let turn = agent.prompts.clone().acquire_owned().await.map_err(Error::internal)?;
             let mut pinentry = prompt::start(config.unlock.pinentry.as_deref(), &place)?;
             let pipes = std::mem::take(&mut pinentry.pipes);
             let prompt = Prompt {
@@ -119,7 +122,7 @@ async fn ready(
                 label: "Passphrase:".to_owned(),
                 timeout_seconds: seconds(config.unlock.prompt_seconds.duration()),
             };
-            Ok((SecretSource::Prompt(prompt), pipes, Some(pinentry)))
+            Ok((SecretSource::Prompt(prompt), pipes, Some((pinentry, turn))))
         }
         Asked::Descriptor => {
             let lifetime = config.unlock.ticket_seconds.duration();
@@ -141,7 +144,6 @@ fn asker<T>(request: &Request<T>) -> String {
     let pid = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred?.pid());
     let Some(pid) = pid else { return "an unknown program".to_owned() };
     let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-    let program =
-        program.map(|path| path.to_string_lossy().chars().filter(|c| !c.is_control()).take(200).collect());
+    let program = program.map(|path| prompt::harmless(&path.to_string_lossy()));
     format!("{} (process {pid})", program.unwrap_or_else(|_| "an unknown program".to_owned()))
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use life_envelope::stream::MAX_TRAILER;
 use life_proto::v1::{
     self, DecryptRequest, DecryptResponse, DecryptStreamRequest, DecryptStreamResponse, EncryptRequest,
-    EncryptResponse, EncryptStreamRequest, EncryptStreamResponse, ShareRequest, ShareResponse, SignRequest,
-    SignResponse, SignStreamRequest, SignStreamResponse, VerifyRequest, VerifyResponse, VerifyStreamRequest,
-    VerifyStreamResponse, decrypt_stream_request, decrypt_stream_response, encrypt_stream_request,
-    encrypt_stream_response, sign_stream_request, verify_stream_request,
+    EncryptResponse, EncryptStreamRequest, EncryptStreamResponse, GetReceiptRequest, GetReceiptResponse,
+    ShareRequest, ShareResponse, SignRequest, SignResponse, SignStreamRequest, SignStreamResponse,
+    VerifyRequest, VerifyResponse, VerifyStreamRequest, VerifyStreamResponse, decrypt_stream_request,
+    decrypt_stream_response, encrypt_stream_request, encrypt_stream_response, sign_stream_request,
+    verify_stream_request,
 };
 use life_proto::{UNARY_LIMIT, v1::crypto_server};
 use tonic::{Request, Response, Status, Streaming};
@@ -141,7 +142,7 @@ impl crypto_server::Crypto for Crypto {
     ) -> Result<Response<Self::EncryptStreamStream>, Status> {
         use encrypt_stream_response::Message as Out;
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let document = Document::from_fields(
             &header.recipients,
             header.signing,
@@ -175,7 +176,7 @@ impl crypto_server::Crypto for Crypto {
     ) -> Result<Response<Self::DecryptStreamStream>, Status> {
         use decrypt_stream_response::Message as Out;
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let options = OpenOptions::from_fields(header.purpose, header.accept_unsigned, header.receipt)?;
         let identity = self.identity(&header.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
@@ -203,7 +204,7 @@ impl crypto_server::Crypto for Crypto {
         request: Request<Streaming<SignStreamRequest>>,
     ) -> Result<Response<SignStreamResponse>, Status> {
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let identity = self.identity(&header.user)?;
         let signing = identity.run(engine::sign_stream(&identity, &mut chunks));
         let ((message, digest), content_size) = within(call, signing).await?;
@@ -219,7 +220,7 @@ impl crypto_server::Crypto for Crypto {
         request: Request<Streaming<VerifyStreamRequest>>,
     ) -> Result<Response<VerifyStreamResponse>, Status> {
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         if header.signed_data.len() > SIGNATURE_LIMIT {
             return Err(Error::field("signed_data", "has more than 256 KiB").into());
         }
@@ -228,6 +229,21 @@ impl crypto_server::Crypto for Crypto {
             engine::verify_stream(&identity, header.signed_data, receipt(&header.receipt), &mut chunks);
         let (judgement, content_size) = within(call, identity.run(verifying)).await?;
         Ok(Response::new(VerifyStreamResponse { signature: Some(judgement.report), content_size }))
+    }
+
+    async fn get_receipt(
+        &self,
+        request: Request<GetReceiptRequest>,
+    ) -> Result<Response<GetReceiptResponse>, Status> {
+        let request = request.into_inner();
+        let digest: [u8; 32] = request
+            .signature_digest
+            .as_ref()
+            .try_into()
+            .map_err(|_| Error::field("signature_digest", "has not 32 bytes"))?;
+        let identity = self.identity(&request.user)?;
+        let receipt = identity.run(engine::receipt(&identity, &digest)).await?;
+        Ok(Response::new(GetReceiptResponse { receipt: receipt.into() }))
     }
 
     async fn share(&self, request: Request<ShareRequest>) -> Result<Response<ShareResponse>, Status> {
@@ -240,7 +256,8 @@ impl crypto_server::Crypto for Crypto {
         }
         let users = engine::parse_recipients(&request.recipients)?;
         let identity = self.identity(&request.user)?;
-        let sharing = engine::share(&identity, &users, request.envelope, request.trailer);
+        let sharing =
+            engine::share(&identity, &users, request.envelope, request.trailer, receipt(&request.receipt));
         let (envelope, recipients) = identity.run(sharing).await?;
         Ok(Response::new(ShareResponse { envelope: envelope.into(), recipients }))
     }

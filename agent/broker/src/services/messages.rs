@@ -1,7 +1,8 @@
 //! The service Messages: sealed streams through the platform's inboxes, never held as a whole.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, StreamBody};
@@ -21,13 +22,17 @@ use super::streams::{Answers, ChunkSink, Chunks, Message, Part, answer, call, wi
 use crate::agent::Agent;
 use crate::clock;
 use crate::engine::{self, Document, OpenOptions, Release, Sink, Source};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
-use crate::platform::{Deposit, next_piece, time};
+use crate::platform::{BODY_PAUSE, Deposit, next_piece, time};
 
 /// Pieces on their way to the platform.
 const AHEAD: usize = 2;
+/// How long the platform may take to answer once it has a message whole.
+const ANSWER: Duration = Duration::from_secs(60);
+/// How long a message that broke off may take to say why.
+const SETTLE: Duration = Duration::from_millis(100);
 
 /// The service Messages.
 pub struct Messages(pub Arc<Agent>);
@@ -54,9 +59,11 @@ struct ToBody(mpsc::Sender<std::io::Result<Bytes>>);
 
 impl Sink for ToBody {
     async fn put(&mut self, piece: Bytes) -> Result<()> {
-        // The platform's own answer says why it stopped reading; it may well be content.
-        let _ = self.0.send(Ok(piece)).await;
-        Ok(())
+        match tokio::time::timeout(BODY_PAUSE, self.0.send(Ok(piece))).await {
+            // A platform that wants no more has answered, and its answer says why.
+            Ok(_) => Ok(()),
+            Err(_) => Err(Fault::PlatformUnavailable.because("it stopped taking the message")),
+        }
     }
 }
 
@@ -66,6 +73,37 @@ struct FromBody(Incoming);
 impl Source for FromBody {
     async fn next(&mut self) -> Result<Option<Bytes>> {
         next_piece(&mut self.0).await
+    }
+}
+
+/// Waits for both ends of a deposit. One that is refused early ends at once: nobody would read the rest.
+async fn both<S, D>(
+    mut sealing: Pin<&mut impl Future<Output = Result<S>>>,
+    mut depositing: Pin<&mut impl Future<Output = Result<D>>>,
+) -> Result<(S, D)> {
+    tokio::select! {
+        biased;
+        sealed = &mut sealing => {
+            let deposited = tokio::time::timeout(ANSWER, depositing).await;
+            let late = || Err(Fault::PlatformUnavailable.because("it did not answer in time"));
+            match (sealed, deposited.unwrap_or_else(|_| late())) {
+                (Ok(sealed), Ok(deposited)) => Ok((sealed, deposited)),
+                (Err(error), Err(refused)) if error.fault() == Fault::PlatformUnavailable => Err(refused),
+                // What made the message break off says more than that it broke off.
+                (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+            }
+        }
+        deposited = &mut depositing => match deposited {
+            Ok(deposited) => sealing.await.map(|sealed| (sealed, deposited)),
+            Err(refused) if refused.fault() == Fault::PlatformUnavailable => {
+                // Perhaps it broke off because the message did.
+                match tokio::time::timeout(SETTLE, sealing).await {
+                    Ok(Err(error)) => Err(error),
+                    _ => Err(refused),
+                }
+            }
+            Err(refused) => Err(refused),
+        },
     }
 }
 
@@ -95,17 +133,8 @@ async fn send(
         drop(sink);
         sealed
     };
-    let depositing = identity.client.deposit(to, &id, body);
-    let (mut sealing, mut depositing) = (pin!(sealing), pin!(depositing));
-    let (sealed, deposited) = tokio::select! {
-        // A caller's fault makes the deposit fail, and is the one to be told: it is there first.
-        biased;
-        sealed = &mut sealing => (sealed?, depositing.await?),
-        deposited = &mut depositing => {
-            let deposited = deposited?;
-            (sealing.await?, deposited)
-        }
-    };
+    let (sealing, depositing) = (pin!(sealing), pin!(identity.client.deposit(to, &id, body)));
+    let (sealed, deposited) = both(sealing, depositing).await?;
     let deposit_time = match deposited {
         Deposit::Before => None,
         Deposit::Pending => {
@@ -122,7 +151,7 @@ async fn send(
 impl messages_server::Messages for Messages {
     async fn send(&self, request: Request<Streaming<SendRequest>>) -> Result<Response<SendResponse>, Status> {
         let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(request.into_inner()).await?;
+        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
         let to = names::parse_user("recipient", &header.recipient)?;
         let id = match header.message_id.as_str() {
             "" => engine::fresh_id()?,
@@ -152,10 +181,13 @@ impl messages_server::Messages for Messages {
         let page = identity.run(identity.client.inbox(limit, &request.page_token)).await?;
         let mut messages = Vec::with_capacity(page.messages.len());
         for listed in page.messages {
+            // It goes into paths, and a person sees it.
+            let named = names::parse_uuid("message_id", &listed.message_id);
+            let id = named.map_err(|_| Fault::PlatformUntrusted.because("it names a message by no UUID"))?;
             messages.push(v1::MessageInfo {
                 depositor: listed.depositor.parse().map(|uid| names::user(&uid)).unwrap_or_default(),
                 deposit_time: Some(clock::wire(time(&listed.deposit_time)?)),
-                message_id: listed.message_id,
+                message_id: names::uuid(&id),
                 size: listed.size,
             });
         }

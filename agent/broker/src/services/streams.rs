@@ -14,7 +14,7 @@ use tokio_stream::Stream;
 use tonic::{Response, Status, Streaming};
 
 use crate::engine::{Sink, Source};
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 use crate::policy::Call;
 
 /// Messages that wait for the transport: enough to keep it busy.
@@ -38,17 +38,28 @@ pub trait Message: Send + 'static {
 }
 
 /// A caller's stream after its header.
-pub struct Chunks<M>(Streaming<M>);
+pub struct Chunks<M> {
+    stream: Streaming<M>,
+    stall: Duration,
+}
 
 impl<M: Message> Chunks<M> {
     /// Reads the header.
     ///
     /// # Errors
-    /// STREAM_PROTOCOL when something else comes first.
-    pub async fn begin(mut stream: Streaming<M>) -> Result<(M::Header, Self)> {
-        match stream.message().await.map_err(broken)?.map(Message::part) {
-            Some(Some(Part::Header(header))) => Ok((header, Self(stream))),
+    /// STREAM_PROTOCOL when something else comes first, DEADLINE_EXCEEDED when nothing comes.
+    pub async fn begin(call: &Call, stream: Streaming<M>) -> Result<(M::Header, Self)> {
+        let mut chunks = Self { stream, stall: call.input_stall };
+        match chunks.message().await?.map(Message::part) {
+            Some(Some(Part::Header(header))) => Ok((header, chunks)),
             _ => Err(Fault::StreamProtocol.because("the header did not come first")),
+        }
+    }
+
+    async fn message(&mut self) -> Result<Option<M>> {
+        match tokio::time::timeout(self.stall, self.stream.message()).await {
+            Ok(message) => message.map_err(broken),
+            Err(_) => Err(Fault::DeadlineExceeded.because("the caller's stream stood still for too long")),
         }
     }
 }
@@ -58,7 +69,7 @@ where
     M::Header: Send,
 {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        match self.0.message().await.map_err(broken)?.map(Message::part) {
+        match self.message().await?.map(Message::part) {
             None => Ok(None),
             Some(Some(Part::Chunk(chunk))) if chunk.is_empty() => {
                 Err(Fault::StreamProtocol.because("a chunk is empty"))
@@ -74,7 +85,7 @@ where
 }
 
 /// The caller's stream broke: a reset, or a message that is none.
-fn broken(status: Status) -> crate::error::Error {
+fn broken(status: Status) -> Error {
     match status.code() {
         tonic::Code::OutOfRange => Fault::MessageTooLarge.because("a chunk is longer than 1 MiB"),
         _ => Fault::StreamProtocol.because("the caller's stream broke"),
@@ -146,16 +157,16 @@ where
     F: Future<Output = Result<()>> + Send + 'static,
 {
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let failed = Arc::new(Mutex::new(None));
+    // What a caller is told of work that panics.
+    let failed = Arc::new(Mutex::new(Some(Error::from(Fault::Internal).into())));
     let failure = failed.clone();
     let keep = sender.clone();
     let work = work(Out { sender, stall });
     let task = tokio::spawn(async move {
-        if let Err(error) = within(call, work).await {
-            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.into());
-        }
-        // Only now does the stream end, so that it finds the failure.
-        drop(keep);
+        // Only when this is dropped does the stream end, so that it finds the failure.
+        let _keep = keep;
+        let ended = within(call, work).await;
+        *failure.lock().unwrap_or_else(PoisonError::into_inner) = ended.err().map(Status::from);
     });
     Response::new(Answers { receiver, failed, work: task.abort_handle() })
 }
@@ -175,7 +186,7 @@ pub async fn within<T>(call: Call, work: impl Future<Output = Result<T>>) -> Res
 
 /// What the policy layer knows of a call.
 pub fn call<T>(request: &tonic::Request<T>) -> Call {
-    request.extensions().get::<Call>().copied().unwrap_or_default()
+    request.extensions().get::<Call>().cloned().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -221,9 +232,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn work_that_panics_is_no_success() {
+        let answers = answer(Call::default(), Duration::from_secs(5), |out| async move {
+            out.send(1u8).await?;
+            panic!("as a fault of ours would");
+        });
+        let got: Vec<_> = answers.into_inner().collect().await;
+        assert_eq!(got.len(), 2);
+        assert_eq!(got[1].as_ref().unwrap_err().code(), tonic::Code::Internal);
+    }
+
+    #[tokio::test]
     async fn a_deadline_ends_the_work() {
-        let deadline = Some(tokio::time::Instant::now() + Duration::from_millis(10));
-        let answers = answer::<u8, _>(Call { deadline }, Duration::from_secs(60), |_| std::future::pending());
+        let mut call = Call::default();
+        call.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(10));
+        let answers = answer::<u8, _>(call, Duration::from_secs(60), |_| std::future::pending());
         let got: Vec<_> = answers.into_inner().collect().await;
         assert_eq!(got[0].as_ref().unwrap_err().code(), tonic::Code::DeadlineExceeded);
     }

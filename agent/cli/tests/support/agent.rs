@@ -124,6 +124,13 @@ impl Crypto for Stage {
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
+    async fn get_receipt(
+        &self,
+        _: Request<v1::GetReceiptRequest>,
+    ) -> Result<Response<v1::GetReceiptResponse>, Status> {
+        Err(Status::unimplemented("the stage set gives no receipts"))
+    }
+
     /// Opens everything as unsigned, unless the caller wants a signature.
     async fn decrypt(
         &self,

@@ -51,12 +51,21 @@ fn parse_der(der: &[u8]) -> Result<Envelope<'_>, Error> {
         return Err(Refusal::AuthenticatedAttributes.into());
     }
     let tag: [u8; TAG] = data.octets()?.try_into().map_err(|_| Error::Refused(Refusal::TagLength))?;
-    let (statements, other_attributes) = match data.optional(context(2))? {
+    let Attributes { statements, receipts, others: other_attributes } = match data.optional(context(2))? {
         Some(attributes) => parse_attributes(Parser::new(attributes)?)?,
-        None => (Vec::new(), Vec::new()),
+        None => Attributes::default(),
     };
     data.finish()?;
-    Ok(Envelope { recipients, raw_recipients, nonce, ciphertext, tag, statements, other_attributes })
+    Ok(Envelope {
+        recipients,
+        raw_recipients,
+        nonce,
+        ciphertext,
+        tag,
+        statements,
+        receipts,
+        other_attributes,
+    })
 }
 
 fn parse_recipients(mut set: Parser<'_>) -> Result<(Vec<Vec<u8>>, Vec<RecipientInfo>), Error> {
@@ -94,38 +103,48 @@ fn encrypted_content<'a>(info: &mut Parser<'a>) -> Result<Cow<'a, [u8]>, Error> 
     Ok(Cow::Owned(joined))
 }
 
-type Attributes = (Vec<Vec<u8>>, Vec<Vec<u8>>);
+#[derive(Default)]
+struct Attributes {
+    statements: Vec<Vec<u8>>,
+    receipts: Vec<Vec<u8>>,
+    others: Vec<Vec<u8>>,
+}
 
-/// Unauthenticated attributes: our sharing statements, and all others as they stand.
+/// Unauthenticated attributes: our sharing statements and their receipts, and all others as they stand.
 fn parse_attributes(mut set: Parser<'_>) -> Result<Attributes, Error> {
-    let (mut statements, mut others) = (Vec::new(), Vec::new());
-    let mut seen = false;
+    let mut found = Attributes::default();
+    let mut seen = Vec::new();
     while !set.is_empty() {
         let raw = set.raw()?;
         let mut attribute = Parser::only(raw, SEQUENCE)?;
         let id = attribute.oid()?;
         let mut values = attribute.inside(SET)?;
         attribute.finish()?;
-        if id != oid::SHARING_STATEMENTS {
-            others.push(raw.to_vec());
-            if others.len() > limits::MAX_ATTRIBUTES {
+        if id != oid::SHARING_STATEMENTS && id != oid::STATEMENT_RECEIPTS {
+            found.others.push(raw.to_vec());
+            if found.others.len() > limits::MAX_ATTRIBUTES {
                 return Err(Error::TooLarge);
             }
             continue;
         }
-        if seen {
+        if seen.contains(&id) {
             return Err(Error::Malformed);
         }
-        seen = true;
+        let is_receipts = id == oid::STATEMENT_RECEIPTS;
+        seen.push(id);
         while !values.is_empty() {
-            let statement = values.raw()?;
-            if statements.len() >= limits::MAX_STATEMENTS || statement.len() > limits::MAX_STATEMENT {
+            let (list, value, longest) = if is_receipts {
+                (&mut found.receipts, values.octets()?, limits::MAX_STATEMENT_RECEIPT)
+            } else {
+                (&mut found.statements, values.raw()?, limits::MAX_STATEMENT)
+            };
+            if list.len() >= limits::MAX_STATEMENTS || value.len() > longest {
                 return Err(Error::TooLarge);
             }
-            statements.push(statement.to_vec());
+            list.push(value.to_vec());
         }
     }
-    Ok((statements, others))
+    Ok(found)
 }
 
 /// Everything before the encrypted content, with room for all of the message, and everything after the tag.
@@ -166,6 +185,13 @@ fn attributes(envelope: &Envelope<'_>) -> Vec<u8> {
         attributes.push(asn1::sequence(&[
             &asn1::oid(&oid::SHARING_STATEMENTS),
             &asn1::tlv(SET, &[&asn1::sorted(&envelope.statements)]),
+        ]));
+    }
+    if !envelope.receipts.is_empty() {
+        let receipts: Vec<_> = envelope.receipts.iter().map(|receipt| asn1::octets(receipt)).collect();
+        attributes.push(asn1::sequence(&[
+            &asn1::oid(&oid::STATEMENT_RECEIPTS),
+            &asn1::tlv(SET, &[&asn1::sorted(&receipts)]),
         ]));
     }
     if attributes.is_empty() { Vec::new() } else { asn1::tlv(context(2), &[&asn1::sorted(&attributes)]) }
