@@ -111,7 +111,7 @@ async fn a_vault_that_hangs_is_replaced_and_lock_tells_the_truth() {
     let reason = ended.reason();
     assert!(["VAULT_UNAVAILABLE", "CREDENTIAL_LOCKED"].contains(&reason.as_str()), "{reason}");
     let status = clients.status().await;
-    assert_ne!(status.vault.unwrap().pid, old);
+    assert_ne!(clients.vault_pid().await, old);
     assert!(status.identities.is_empty());
     user.unlock(&mut clients).await;
     clients.crypto.sign(small(&user)).await.unwrap();
