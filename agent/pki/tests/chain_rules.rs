@@ -373,7 +373,10 @@ fn a_list_to_keep_is_verified_up_to_the_root() {
     assert_eq!(read(&flipped, &issuing).unwrap_err(), ChainError::Untrusted);
     assert_eq!(read(&forger.crl(&[]), &issuing).unwrap_err(), ChainError::Untrusted);
     // The forger's own authority is of another root, though the names are the same.
-    assert_eq!(read(&forger.crl(&[]), std::slice::from_ref(&forger.issuing)).unwrap_err(), ChainError::Untrusted);
+    assert_eq!(
+        read(&forger.crl(&[]), std::slice::from_ref(&forger.issuing)).unwrap_err(),
+        ChainError::Untrusted
+    );
     assert_eq!(read(&list(10, 5), &[]).unwrap_err(), ChainError::Untrusted);
     assert_eq!(read(&list(22, 5), &issuing).unwrap_err(), ChainError::CrlStale);
     assert_eq!(read(b"junk", &issuing).unwrap_err(), ChainError::Malformed);

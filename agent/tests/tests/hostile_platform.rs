@@ -451,7 +451,12 @@ async fn a_signature_stays_valid_whatever_the_directory_says_of_the_signers_root
     assert_eq!(database.execute(edit, [signer.uid.as_bytes()]).unwrap(), 1);
     for trust in [TrustState::FirstUse, TrustState::Pinned] {
         let report = clients.crypto.verify(verify.clone()).await.unwrap().into_inner().signature.unwrap();
-        assert_eq!((report.state(), report.trust()), (v1::SignatureState::Valid, trust), "{}", report.explanation);
+        assert_eq!(
+            (report.state(), report.trust()),
+            (v1::SignatureState::Valid, trust),
+            "{}",
+            report.explanation
+        );
     }
     assert_eq!(clients.directory.lookup_user(look.clone()).await.reason(), "RECIPIENT_UNTRUSTED");
     // The platform claims not to know the user any more; who pinned the signer does.
@@ -488,7 +493,9 @@ async fn a_pinned_user_is_not_encrypted_to_for_ever_while_the_platform_is_silent
     }
     platform.kill_serve();
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    for ((agent, mut clients, encrypt, _), reason) in cases.into_iter().zip([None, Some("PLATFORM_UNAVAILABLE")]) {
+    for ((agent, mut clients, encrypt, _), reason) in
+        cases.into_iter().zip([None, Some("PLATFORM_UNAVAILABLE")])
+    {
         match clients.crypto.encrypt(encrypt).await {
             Ok(_) => assert_eq!(reason, None),
             Err(status) => assert_eq!(Some(Err::<(), _>(status).reason().as_str()), reason),

@@ -62,7 +62,8 @@ async fn what_a_receipt_covers_outlives_its_signer_and_nothing_else_does() {
         receipt: receipt.clone(),
         ..Default::default()
     };
-    let shared = clients.crypto.share(share(&sealed.envelope, &bytes::Bytes::new())).await.unwrap().into_inner();
+    let shared =
+        clients.crypto.share(share(&sealed.envelope, &bytes::Bytes::new())).await.unwrap().into_inner();
 
     tokio::time::sleep(Duration::from_millis(1500)).await;
     revoke(&platform, &clinic);

@@ -94,7 +94,8 @@ async fn share(
     trailer: Bytes,
 ) -> Result<v1::ShareResponse, Error> {
     let recipients = arguments.to.iter().map(UserName::name).collect();
-    let request = v1::ShareRequest { user: context.user(), recipients, envelope, trailer, ..Default::default() };
+    let request =
+        v1::ShareRequest { user: context.user(), recipients, envelope, trailer, ..Default::default() };
     Ok(connection.crypto().share(request).await?.into_inner())
 }
 
