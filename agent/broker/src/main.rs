@@ -30,6 +30,7 @@ mod weight;
 use std::process::ExitCode;
 
 use clap::Parser;
+use life_sys::wiping_allocator::WipingAllocator;
 
 use arguments::Arguments;
 use start::StartError;
@@ -38,6 +39,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     run(&arguments).map_or_else(|error| error.report(), |()| ExitCode::SUCCESS)
 }
+
+/// A passphrase that comes inline passes through buffers of crates that do not wipe them; so does content.
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator::new();
 
 /// Hardens the process, reads the configuration, starts the vault, listens, serves and drains.
 fn run(arguments: &Arguments) -> Result<(), StartError> {

@@ -6,11 +6,11 @@ use std::{ptr, slice};
 
 /// The system's allocator, which wipes each block before it is freed or moved.
 ///
-/// A process makes it its `#[global_allocator]`. Blocks of `LIMIT` bytes and more are passed on as they are, for a
-/// process that moves much content through memory and whose secrets are small; without a limit all are wiped.
-pub struct WipingAllocator<const LIMIT: usize = { usize::MAX }, A = System>(A);
+/// A process makes it its `#[global_allocator]`. Blocks of every size are wiped: on streams of content the broker's
+/// processor time is the same with it and without.
+pub struct WipingAllocator<A = System>(A);
 
-impl<const LIMIT: usize> WipingAllocator<LIMIT> {
+impl WipingAllocator {
     /// The one that a process has.
     #[must_use]
     pub const fn new() -> Self {
@@ -18,7 +18,7 @@ impl<const LIMIT: usize> WipingAllocator<LIMIT> {
     }
 }
 
-impl<const LIMIT: usize> Default for WipingAllocator<LIMIT> {
+impl Default for WipingAllocator {
     fn default() -> Self {
         Self::new()
     }
@@ -26,7 +26,7 @@ impl<const LIMIT: usize> Default for WipingAllocator<LIMIT> {
 
 // SAFETY: every block comes from the inner allocator and goes back to it with the layout it was made with; what is
 // written meanwhile lies inside blocks that their owner has given up.
-unsafe impl<const LIMIT: usize, A: GlobalAlloc> GlobalAlloc for WipingAllocator<LIMIT, A> {
+unsafe impl<A: GlobalAlloc> GlobalAlloc for WipingAllocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise about the layout is passed on.
         unsafe { self.0.alloc(layout) }
@@ -38,23 +38,17 @@ unsafe impl<const LIMIT: usize, A: GlobalAlloc> GlobalAlloc for WipingAllocator<
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if layout.size() < LIMIT {
-            // SAFETY: the caller gives up a live block of that size, and nobody else refers to it.
-            unsafe { ptr::write_bytes(block, 0, layout.size()) };
-            // SAFETY: the block is still live, and all of it was just written.
-            let wiped = unsafe { slice::from_raw_parts(block, layout.size()) };
-            // For all the compiler knows somebody reads it, so it cannot leave the writing out.
-            zeroize::optimization_barrier(wiped);
-        }
+        // SAFETY: the caller gives up a live block of that size, and nobody else refers to it.
+        unsafe { ptr::write_bytes(block, 0, layout.size()) };
+        // SAFETY: the block is still live, and all of it was just written.
+        let wiped = unsafe { slice::from_raw_parts(block, layout.size()) };
+        // For all the compiler knows somebody reads it, so it cannot leave the writing out.
+        zeroize::optimization_barrier(wiped);
         // SAFETY: the caller's promise about block and layout is passed on.
         unsafe { self.0.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if layout.size() >= LIMIT {
-            // SAFETY: the caller's promises are passed on.
-            return unsafe { self.0.realloc(block, layout, new_size) };
-        }
         // SAFETY: the caller promises that the new size, rounded up to the alignment, does not overflow.
         let new_layout = unsafe { Layout::from_size_align_unchecked(new_size, layout.align()) };
         // SAFETY: the caller promises that the new size is not zero.
@@ -100,8 +94,8 @@ mod tests {
     }
 
     /// Fills a block, has it grow and shrink, and frees it; gives what came back, and what of it was not wiped.
-    fn lived<const LIMIT: usize>(size: usize) -> (usize, usize) {
-        let allocator = WipingAllocator::<LIMIT, Judge>(Judge::default());
+    fn lived(size: usize) -> (usize, usize) {
+        let allocator = WipingAllocator(Judge::default());
         let layout = |size| Layout::from_size_align(size, 16).unwrap();
         // SAFETY: the layout is not empty.
         let mut block = unsafe { allocator.alloc(layout(size)) };
@@ -124,15 +118,7 @@ mod tests {
     #[test]
     fn what_is_freed_or_moved_is_wiped() {
         for size in [16, 100, 5000, 100_000] {
-            assert_eq!(lived::<{ usize::MAX }>(size), (4, 0));
+            assert_eq!(lived(size), (4, 0));
         }
-    }
-
-    #[test]
-    fn large_blocks_can_be_left_alone() {
-        assert_eq!(lived::<1000>(200), (4, 0));
-        assert_eq!(lived::<1000>(2000), (4, 4));
-        // Grown beyond the limit: what it left behind was wiped.
-        assert_eq!(lived::<1000>(600), (4, 2));
     }
 }
