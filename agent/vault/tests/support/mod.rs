@@ -105,7 +105,7 @@ impl Vault {
                 return (frame.id, Response::decode(frame.body.expose()).unwrap());
             }
             let mut buffer = vec![0; 65536];
-            let count = self.socket.read(&mut buffer).unwrap();
+            let count = read_some(&mut self.socket, &mut buffer).unwrap();
             assert!(count > 0, "the vault closed its end");
             self.unread.extend_from_slice(&buffer[..count]);
         }
@@ -136,7 +136,7 @@ impl Vault {
 
     /// Waits for the process to end by itself, which closes its end.
     pub fn ended(mut self) -> ExitStatus {
-        assert_eq!(self.socket.read(&mut [0; 1]).unwrap_or(0), 0);
+        assert_eq!(read_some(&mut self.socket, &mut [0; 1]).unwrap_or(0), 0);
         self.child.wait().unwrap()
     }
 
@@ -239,4 +239,15 @@ pub fn pipe() -> (OwnedFd, std::fs::File) {
 /// Lets a value lend its descriptor.
 pub fn fd(lender: &impl AsFd) -> BorrowedFd<'_> {
     lender.as_fd()
+}
+
+/// Reads what is there. A read with a time limit ends with EINTR when a signal comes in between, whatever the signal's
+/// flags are (signal(7)), so it is tried again.
+pub fn read_some(socket: &mut UnixStream, buffer: &mut [u8]) -> std::io::Result<usize> {
+    loop {
+        match socket.read(buffer) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            read => return read,
+        }
+    }
 }
