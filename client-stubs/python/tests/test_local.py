@@ -1,5 +1,6 @@
 """What needs no agent: finding the socket, files, errors."""
 
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -10,17 +11,21 @@ import pytest
 
 from life_agent import Agent, Kind, _files, _socket, errors
 from life_agent._contract import life_error_info_pb2
+from life_agent._contract.life.agent.v1 import agent_pb2
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 def test_every_reason_has_a_class_and_no_other():
     source = (ROOT / "proto" / "src" / "reason.rs").read_text()
-    reasons = set(re.findall(r"^    ([A-Z][A-Z_]+);$", source, re.MULTILINE))
+    reasons = set(re.findall(r"^    ([A-Z][A-Z0-9_]+);$", source, re.MULTILINE))
     assert reasons == errors.REASONS
     for reason in reasons:
-        assert errors.error_class(reason).reason == reason
-        assert errors.error_class(reason).__doc__
+        kind = errors.error_class(reason)
+        assert kind.reason == reason and issubclass(kind, errors.LifeError)
+        assert kind.__doc__ and kind.__doc__ != errors.LifeError.__doc__
+        assert getattr(errors, kind.__name__) is kind and kind.__module__ == "life_agent.errors"
+    assert errors.NotARecipient.reason == "NOT_A_RECIPIENT"
 
 
 def test_a_newer_reason_is_still_a_life_error():
@@ -39,6 +44,40 @@ def test_the_socket_is_looked_for_in_order(monkeypatch, tmp_path):
     assert _socket.find("/tmp/b.sock") == "/tmp/b.sock"
     with pytest.raises(errors.NotConfigured, match="107"):
         _socket.find("/tmp/" + "x" * 103)
+
+
+def test_the_token_goes_along_with_every_call(tmp_path, monkeypatch):
+    seen = []
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, call):
+            seen.append(dict(call.invocation_metadata).get("life-app-token"))
+            answer = agent_pb2.GetStatusResponse().SerializeToString()
+            return grpc.unary_unary_rpc_method_handler(lambda request, context: answer)
+
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(1), handlers=[Handler()])
+    path = tmp_path / "agent.sock"
+    server.add_insecure_port(f"unix:{path}")
+    server.start()
+    try:
+        for token in ("token-of-an-app", None):
+            monkeypatch.setenv("LIFE_APP_TOKEN", token or "")
+            with Agent(path) as agent:
+                agent.status()
+        assert seen == ["token-of-an-app", None]
+        monkeypatch.setenv("LIFE_APP_TOKEN", "no\ntoken")
+        with pytest.raises(errors.NotConfigured, match="LIFE_APP_TOKEN"):
+            Agent(path)
+    finally:
+        server.stop(None).wait()
+
+
+def test_a_spool_has_no_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(_files.tempfile, "tempdir", str(tmp_path))
+    with _files.spool() as spool:
+        spool.write(b"not verified yet")
+        spool.flush()
+        assert os.fstat(spool.fileno()).st_nlink == 0 and os.listdir(tmp_path) == []
 
 
 def test_no_agent_is_said_as_such(tmp_path):
