@@ -1,7 +1,9 @@
 //! Registering a user: keys made in the vault, public halves and proofs to the platform, certificates back.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use life_pki::account_log::{self, AccountState};
 use life_pki::chain::{self, Purpose, Revocation};
@@ -13,9 +15,15 @@ use zeroize::Zeroizing;
 
 use crate::agent::Agent;
 use crate::clock;
+use crate::enrolments::Attempts;
 use crate::error::{Error, Fault, Result};
-use crate::platform::{Base64, Binding, Keys, Origin, Registration, RegistrationState};
+use crate::platform::{Base64, Binding, Commit, Keys, Origin, Registration, RegistrationState};
 use crate::unlock::without_root;
+
+/// How long a commit is repeated: the vault keeps the keys for an hour.
+const PENDING: Duration = Duration::from_secs(50 * 60);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Who registers.
 pub struct NewUser {
@@ -43,8 +51,8 @@ struct Kept {
     key: Base64,
 }
 
-/// Registers a user. From the platform's approval on this goes on even if the caller goes away: calling again with the
-/// registration's name gives the same file, under the first call's passphrase.
+/// Registers a user. From the platform's approval on this goes on even if the caller goes away, or the platform commits and
+/// does not say so: calling again with the registration's name gives the same file, under the first call's passphrase.
 ///
 /// # Errors
 /// As `Accounts.RegisterUser`. Keys that did not make it are wiped in the vault.
@@ -84,8 +92,8 @@ pub async fn register(
     }
     let id = registration.id.clone();
     let shared = agent.clone();
-    let work = async move {
-        let registered = enroll(&shared, &binding, &new, &registration, passphrase).await?;
+    let work = |attempts| async move {
+        let registered = enroll(&shared, &binding, &new, &registration, passphrase, &attempts).await?;
         forget(&shared, &registration.id);
         Ok(registered)
     };
@@ -114,6 +122,7 @@ async fn enroll(
     new: &NewUser,
     registration: &Registration,
     passphrase: Passphrase,
+    attempts: &Attempts,
 ) -> Result<Registered> {
     let uid = registration.uid;
     let (pending, keys) = agent.vault.generate_account(uid, new.kind, new.algorithm).await?;
@@ -130,7 +139,8 @@ async fn enroll(
     let now = clock::now()?;
     let (log, seal) = pending.commit(now.unix()).await?;
     let account = account_log::verify_for(uid, &log, now)?;
-    let (mut certificates, issuers) = registration.commit(encryption, root, log, seal).await?;
+    let commit = Commit::new(encryption, root, log, seal);
+    let (mut certificates, issuers) = commit_until_answered(registration, &commit, attempts).await?;
 
     // The vault checks the three that go into the file; the root credential's stays with the platform.
     let root = certificates.remove(&KeySlot::Root).unwrap_or_default();
@@ -144,6 +154,32 @@ async fn enroll(
     }
     let pkcs12 = pending.export(certificates.into_values().collect(), issuers, passphrase.0).await?;
     Ok(Registered { account, pkcs12: Zeroizing::new(pkcs12) })
+}
+
+/// Commits. Whether the platform did is known only when it answers, and an account without its keys would be of no use to
+/// anybody: it is asked until it answers, or the vault gives the keys up.
+async fn commit_until_answered(
+    registration: &Registration,
+    commit: &Commit,
+    attempts: &Attempts,
+) -> Result<(BTreeMap<KeySlot, Vec<u8>>, Vec<Vec<u8>>)> {
+    let end = Instant::now() + PENDING;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let error = match registration.commit(commit).await {
+            Err(error) if error.fault() == Fault::PlatformUnavailable => error,
+            answer => return answer,
+        };
+        let error = error
+            .with("registration", registration.id.clone())
+            .with("user", crate::names::user(&registration.uid));
+        if Instant::now() >= end {
+            return Err(error);
+        }
+        tracing::warn!(%error, "whether an account was made is not known, and is asked again");
+        attempts.pause(error, pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
 }
 
 /// Where the key of a registration is kept; nothing for a name that is none.

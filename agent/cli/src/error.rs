@@ -190,6 +190,14 @@ impl Refusal {
                 "once a registrar has approved it, run the same command with --resume {registration}"
             ));
         }
+        if self.reason == "PLATFORM_UNAVAILABLE"
+            && let Some(registration) = self.metadata.get("registration")
+        {
+            return Some(format!(
+                "the account may have been made, and the agent keeps its keys for an hour: let it run, and run the same \
+                 command with --resume {registration}"
+            ));
+        }
         if self.code == Code::Unimplemented {
             return Some("the agent is older than this program: install both from one release".into());
         }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::{mpsc, oneshot};
+use tonic::Streaming;
 
 use crate::error::Error;
-use crate::files::Chunks;
+use crate::files::{Chunks, Writer};
 use crate::output::Progress;
 
 /// What tells that an input failed while it was sent.
@@ -64,6 +65,37 @@ impl Outgoing {
             }
         }
     }
+}
+
+/// What one message of an answer brings.
+pub enum Part<R> {
+    /// A piece of content.
+    Chunk(Bytes),
+    /// The result, which ends the answer.
+    Result(R),
+}
+
+/// Writes the content of an answer and gives its result. Each piece written is counted.
+///
+/// Fails for an answer that ends without a result, whatever came before.
+pub async fn incoming<M, R>(
+    mut messages: Streaming<M>,
+    writer: &mut Writer,
+    part: impl Fn(M) -> Option<Part<R>>,
+    mut count: impl FnMut(usize),
+) -> Result<R, Error> {
+    let mut result = None;
+    while let Some(message) = messages.message().await? {
+        match part(message) {
+            Some(Part::Chunk(chunk)) => {
+                count(chunk.len());
+                writer.write(chunk).await?;
+            }
+            Some(Part::Result(last)) => result = Some(last),
+            None => {}
+        }
+    }
+    result.ok_or_else(|| Error::Software("the agent ended the stream without a result".into()))
 }
 
 /// Runs a call while its input is sent: ends with the call, or as soon as the input fails. Counts what was sent.

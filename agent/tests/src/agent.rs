@@ -45,12 +45,18 @@ impl Agent {
     /// Makes the folder and the configuration without starting anything.
     #[must_use]
     pub fn prepare(platform: &Platform, extra: &str) -> Self {
+        Self::prepare_at(&platform.origin, platform, extra)
+    }
+
+    /// As [`Agent::prepare`], with another way to the platform.
+    #[must_use]
+    pub fn prepare_at(origin: &str, platform: &Platform, extra: &str) -> Self {
         let dir = TempDir::with_prefix("life-agent-").unwrap();
         let mut config = String::new();
         write!(
             config,
-            "{extra}\n[platform]\norigin = \"{}\"\nca_fingerprint = \"{}\"\n",
-            platform.origin, platform.ca_fingerprint
+            "{extra}\n[platform]\norigin = \"{origin}\"\nca_fingerprint = \"{}\"\n",
+            platform.ca_fingerprint
         )
         .unwrap();
         std::fs::write(dir.path().join("agent.toml"), config).unwrap();

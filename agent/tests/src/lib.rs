@@ -11,9 +11,12 @@ pub mod dev;
 pub mod forge;
 pub mod platform;
 pub mod process;
+pub mod skip;
 pub mod streams;
+pub mod tap;
 pub mod users;
 
 pub use agent::Agent;
 pub use platform::Platform;
+pub use tap::Tap;
 pub use users::{Reason, User};

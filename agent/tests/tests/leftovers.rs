@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
-use life_e2e::{Agent, Platform, User};
+use life_e2e::{Agent, Platform, User, skip};
 use life_proto::v1::ParticipantKind;
 
 /// How often a text stands in the memory that the process can write to; none when only root may look.
@@ -35,6 +35,9 @@ async fn the_broker_keeps_nothing_of_an_inline_passphrase() {
     user.unlock(&mut clients).await;
     let pid = clients.status().await.broker.unwrap().pid;
     drop(clients);
+    if occurrences(pid, &user.passphrase).is_none() {
+        return skip::skipped("what is left of a passphrase in the broker's memory", "only root may look");
+    }
     // The broker notices the end of the connection a moment later.
     let end = Instant::now() + Duration::from_secs(5);
     while occurrences(pid, &user.passphrase).is_some_and(|count| count > 0) {

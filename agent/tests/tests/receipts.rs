@@ -84,6 +84,18 @@ async fn what_a_receipt_covers_outlives_its_signer_and_nothing_else_does() {
         let report = clients.crypto.verify(verify).await.unwrap().into_inner().signature.unwrap();
         assert_eq!((report.state(), report.receipt_time.is_some()), (state, state == SignatureState::Valid));
     }
+    // What is opened needs it as well.
+    let mut open = v1::DecryptRequest {
+        user: patient.name.clone(),
+        envelope: sealed.envelope.clone(),
+        ..Default::default()
+    };
+    for proof in [bytes::Bytes::new(), foreign.clone()] {
+        open.receipt = proof;
+        assert_eq!(clients.crypto.decrypt(open.clone()).await.reason(), "SIGNER_TIME_UNPROVEN");
+    }
+    open.receipt = original.clone();
+    clients.crypto.decrypt(open).await.unwrap();
     // Sharing goes on with the original's receipt, and only with that.
     for proof in [bytes::Bytes::new(), foreign] {
         let refused = clients.crypto.share(share(&sealed.envelope, &proof)).await;

@@ -6,7 +6,7 @@ use life_envelope::{DocumentContext, DocumentId, Form, Purpose, SignedData};
 
 use super::digests::RunningDigest;
 use super::flow::Source;
-use super::judge::{Judgement, judge};
+use super::judge::{Examined, Judgement, judge, judge_examined};
 use super::recipients::fresh_id;
 use super::seal::{sign_digest, sign_enclosed};
 use super::{compute, told};
@@ -70,23 +70,38 @@ pub async fn verify(
     receipt: Option<&[u8]>,
 ) -> Result<(Judgement, Bytes)> {
     let length = message.len() + content.as_ref().map_or(0, Bytes::len);
-    let given = content.clone();
-    let digest = compute(length, move || given.map(|content| content_digest(&content))).await?;
-    let signed = match parse(&message)? {
-        Ok(signed) => signed,
+    let examined = compute(length, move || examine(&message, content.as_deref())).await??;
+    let (judgement, inner) = match examined {
+        Ok((examined, inner)) => {
+            let judgement =
+                judge_examined(identity, examined, Purpose::Detached, Form::Content, receipt).await?;
+            (judgement, inner)
+        }
         Err(judgement) => return Ok((judgement, Bytes::new())),
     };
-    let against = match (&digest, signed.content()) {
+    told(identity, Some(&judgement.report), &[]).await;
+    let content = if judgement.is_valid() { inner.unwrap_or_default() } else { Vec::new() };
+    Ok((judgement, content.into()))
+}
+
+/// A signature, and the content it carries; or the verdict on a message that breaks a rule.
+type Read = Result<(Examined, Option<Vec<u8>>), Judgement>;
+
+/// Verifies a signature's value over the content beside it or inside.
+fn examine(message: &[u8], content: Option<&[u8]>) -> Result<Read> {
+    let signed = match parse(message)? {
+        Ok(signed) => signed,
+        Err(judgement) => return Ok(Err(judgement)),
+    };
+    let against = match (content, signed.content()) {
         (Some(_), Some(_)) => {
             return Err(Error::field("content", "must be absent: the signature carries it"));
         }
-        (Some(digest), None) => Signed::Digest(digest),
+        (Some(content), None) => Signed::Content(content),
         (None, _) => Signed::Enclosed,
     };
-    let judgement = judge(identity, &signed, against, Purpose::Detached, Form::Content, receipt).await?;
-    told(identity, Some(&judgement.report), &[]).await;
-    let content = if judgement.is_valid() { signed.into_content().unwrap_or_default() } else { Vec::new() };
-    Ok((judgement, content.into()))
+    let examined = Examined::of(&signed, against);
+    Ok(Ok((examined, signed.into_content())))
 }
 
 /// Verifies a detached signature over what the source gives; gives the length too.

@@ -79,18 +79,51 @@ pub async fn judge(
     form: Form,
     receipt: Option<&[u8]>,
 ) -> Result<Judgement> {
-    let verified = match signed.verify(content) {
-        Ok(verified) => verified,
+    judge_examined(identity, Examined::of(signed, content), purpose, form, receipt).await
+}
+
+/// A signature with what came of verifying its value: the part of judging that takes long for a long content, and is
+/// done on a thread that may.
+pub struct Examined {
+    verified: Result<Verified, life_envelope::Error>,
+    certificates: Vec<Vec<u8>>,
+    signature_digest: [u8; 32],
+}
+
+impl Examined {
+    /// Verifies a signature's value.
+    pub fn of(signed: &SignedData<'_>, content: Signed<'_>) -> Self {
+        Self {
+            verified: signed.verify(content),
+            certificates: signed.certificates().to_vec(),
+            signature_digest: signed.signature_digest(),
+        }
+    }
+}
+
+/// As [`judge`], for a signature whose value was verified before.
+///
+/// # Errors
+/// As [`judge`].
+pub async fn judge_examined(
+    identity: &Identity,
+    examined: Examined,
+    purpose: Purpose,
+    form: Form,
+    receipt: Option<&[u8]>,
+) -> Result<Judgement> {
+    let Examined { verified, certificates, signature_digest } = examined;
+    match verified {
+        Ok(verified) => judge_verified(identity, verified, &certificates, (purpose, form), receipt).await,
         Err(life_envelope::Error::Signature(SignatureFault::ContentMissing)) => {
-            return Err(Fault::ContentMissing.into());
+            Err(Fault::ContentMissing.into())
         }
         Err(error) => {
             let mut judgement = Judgement::invalid(error);
-            judgement.report.signature_digest = signed.signature_digest().to_vec().into();
-            return Ok(judgement);
+            judgement.report.signature_digest = signature_digest.to_vec().into();
+            Ok(judgement)
         }
-    };
-    judge_verified(identity, verified, signed.certificates(), (purpose, form), receipt).await
+    }
 }
 
 async fn judge_verified(

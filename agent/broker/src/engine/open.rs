@@ -6,7 +6,7 @@ use life_envelope::{ContentKey, Envelope, Form, Purpose, SignedData};
 use life_proto::v1;
 
 use super::account::{account, unaccounted};
-use super::judge::{Judgement, judge};
+use super::judge::{Examined, Judgement, judge_examined};
 use super::{compute, told};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
@@ -59,6 +59,41 @@ pub struct Opened {
     pub recipients: Vec<v1::Recipient>,
 }
 
+/// What stands in an opened envelope, with everything computed that takes long for a long content.
+pub enum Read {
+    /// No signature.
+    Unsigned(Vec<u8>),
+    /// A signed document that breaks a rule of signatures.
+    Broken(life_envelope::Error),
+    /// A signed document.
+    Signed {
+        /// The signature.
+        examined: Box<Examined>,
+        /// What it claims to be for.
+        claimed: Result<Purpose, life_envelope::Error>,
+        /// SHA-256 of the whole SignedData message.
+        digest: [u8; 32],
+        /// The content that was signed.
+        inner: Option<Vec<u8>>,
+    },
+}
+
+impl Read {
+    /// Reads an opened content.
+    pub fn of(content: Vec<u8>) -> Self {
+        match SignedData::detect(&content) {
+            Ok(None) => Self::Unsigned(content),
+            Ok(Some(signed)) => Self::Signed {
+                examined: Box::new(Examined::of(&signed, Signed::Enclosed)),
+                claimed: signed.claimed_attributes().map(|attributes| attributes.context().purpose()),
+                digest: content_digest(&content),
+                inner: signed.into_content(),
+            },
+            Err(error) => Self::Broken(error),
+        }
+    }
+}
+
 /// Opens an envelope.
 ///
 /// # Errors
@@ -67,33 +102,31 @@ pub async fn open(identity: &Identity, message: Bytes, options: &OpenOptions) ->
     let length = message.len();
     let envelope = compute(length, move || Envelope::parse(&message).map(Envelope::into_owned)).await??;
     let key = content_key(identity, &envelope).await?;
-    let (envelope, content) = compute(length, move || {
-        let content = envelope.open(&key);
-        (envelope, content)
+    let (envelope, read) = compute(length, move || {
+        let read = envelope.open(&key).map(Read::of);
+        (envelope, read)
     })
     .await?;
-    let content = content?;
-    let judged = match SignedData::detect(&content) {
-        Ok(None) => None,
-        Ok(Some(signed)) => {
+    let (mut judgement, digest, inner) = match read? {
+        Read::Unsigned(content) => {
+            let judgement = Judgement::none();
+            options.accept(&judgement)?;
+            too_large(content.len())?;
+            let recipients = unaccounted(&envelope);
+            return Ok(Opened { content: content.into(), signature: judgement.report, recipients });
+        }
+        Read::Broken(error) => (Judgement::invalid(error), [0; 32], None),
+        Read::Signed { examined, digest, inner, .. } => {
             let receipt = options.receipt.as_deref();
             let judgement =
-                judge(identity, &signed, Signed::Enclosed, options.purpose, Form::Content, receipt).await?;
-            Some((judgement, signed.into_content()))
+                judge_examined(identity, *examined, options.purpose, Form::Content, receipt).await?;
+            (judgement, digest, inner)
         }
-        Err(error) => Some((Judgement::invalid(error), None)),
-    };
-    let Some((mut judgement, inner)) = judged else {
-        let judgement = Judgement::none();
-        options.accept(&judgement)?;
-        too_large(content.len())?;
-        let recipients = unaccounted(&envelope);
-        return Ok(Opened { content: content.into(), signature: judgement.report, recipients });
     };
     let recipients = match &judgement.verified {
         None => unaccounted(&envelope),
         Some(verified) => {
-            let accounted = account(identity, &envelope, verified, &content_digest(&content)).await?;
+            let accounted = account(identity, &envelope, verified, &digest).await?;
             if let Err(fault) = accounted.check(identity) {
                 judgement.spoil(fault);
             }

@@ -10,12 +10,12 @@ use life_pki::Uid;
 use life_proto::v1;
 
 use super::account::account;
-use super::judge::{judge, receipt as certify};
-use super::open::content_key;
+use super::judge::{Examined, judge_examined, receipt as certify};
+use super::open::{Read, content_key};
 use super::open_stream::is_stream;
 use super::recipients::Resolved;
 use super::seal::sign_enclosed;
-use super::told;
+use super::{compute, told};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 
@@ -36,12 +36,22 @@ pub async fn share(
     if !trailer.is_empty() {
         return Err(Error::field("trailer", "belongs to a sealed stream, and the envelope is none"));
     }
-    let mut envelope = Envelope::parse(&message)?.into_owned();
+    let length = message.len();
+    let envelope = compute(length, move || Envelope::parse(&message).map(Envelope::into_owned)).await??;
     let key = content_key(identity, &envelope).await?;
-    let content = envelope.open(&key)?;
-    let signed = SignedData::detect(&content)?.ok_or(Fault::SignatureMissing)?;
-    let original = Original { digest: content_digest(&content), form: Form::Content, signed, receipt };
-    let recipients = add(identity, users, &mut envelope, &key, &original).await?;
+    let (mut envelope, key, read) = compute(length, move || {
+        let read = envelope.open(&key).map(Read::of);
+        (envelope, key, read)
+    })
+    .await?;
+    let original = match read? {
+        Read::Unsigned(_) => return Err(Fault::SignatureMissing.into()),
+        Read::Broken(error) => return Err(error.into()),
+        Read::Signed { examined, claimed, digest, .. } => {
+            Original { examined: *examined, purpose: claimed?, digest, form: Form::Content, receipt }
+        }
+    };
+    let recipients = add(identity, users, &mut envelope, &key, original).await?;
     Ok((envelope.to_der(), recipients))
 }
 
@@ -70,18 +80,23 @@ async fn share_stream(
     let signed = SignedData::parse(&trailer)?;
     let manifest = Manifest::from_der(signed.content().unwrap_or_default());
     let commitment = stream_key.derive_commitment()?;
-    let same_document = stream_key.check(signed.claimed_attributes()?.context());
+    let claimed = signed.claimed_attributes()?;
+    let same_document = stream_key.check(claimed.context());
     if !manifest.is_ok_and(|manifest| manifest.commitment == commitment) || same_document.is_err() {
         return Err(Fault::SignatureInvalid.because("the trailer belongs to another stream"));
     }
-    let original = Original { digest: content_digest(&trailer), form: Form::Manifest, signed, receipt };
-    let recipients = add(identity, users, header.envelope_mut(), &key, &original).await?;
+    let (examined, purpose) = (Examined::of(&signed, Signed::Enclosed), claimed.context().purpose());
+    let digest = content_digest(&trailer);
+    let original = Original { examined, purpose, digest, form: Form::Manifest, receipt };
+    let recipients = add(identity, users, header.envelope_mut(), &key, original).await?;
     Ok(([header.to_bytes()?, tink.to_vec()].concat(), recipients))
 }
 
 /// The signature that a statement is about.
 struct Original<'a> {
-    signed: SignedData<'a>,
+    examined: Examined,
+    /// What it claims to be for.
+    purpose: Purpose,
     /// SHA-256 of the whole SignedData message.
     digest: [u8; 32],
     /// What it must stand over.
@@ -95,19 +110,18 @@ async fn add(
     users: &BTreeSet<Uid>,
     envelope: &mut Envelope<'_>,
     key: &ContentKey,
-    original: &Original<'_>,
+    original: Original<'_>,
 ) -> Result<Vec<v1::Recipient>> {
-    let Original { signed, digest, form, receipt } = original;
-    let purpose = signed.claimed_attributes()?.context().purpose();
+    let Original { examined, purpose, digest, form, receipt } = original;
     if !matches!(purpose, Purpose::Document | Purpose::Message) {
         return Err(Fault::PurposeMismatch.into());
     }
-    let judgement = judge(identity, signed, Signed::Enclosed, purpose, *form, *receipt).await?;
+    let judgement = judge_examined(identity, examined, purpose, form, receipt).await?;
     let verified = match (judgement.fault, judgement.verified) {
         (None, Some(verified)) => verified,
         (fault, _) => return Err(fault.unwrap_or_else(|| Fault::SignatureInvalid.into())),
     };
-    let before = account(identity, envelope, &verified, digest).await?;
+    let before = account(identity, envelope, &verified, &digest).await?;
     before.check(identity)?;
     if !before.accounting.may_share(identity.uid) {
         return Err(Fault::RecipientMismatch.into());
@@ -119,7 +133,7 @@ async fn add(
     }
     let context = verified.context();
     let (id, version) = (context.document_id(), context.document_version());
-    let statement = SharingStatement::new(id, version, *digest, added.listed.clone())?;
+    let statement = SharingStatement::new(id, version, digest, added.listed.clone())?;
     let context =
         DocumentContext::new(Purpose::Share, Form::Statement, identity.uid, id, version, added.listed)?;
     let (message, value_digest) = sign_enclosed(identity, statement.to_der().into(), context).await?;
@@ -130,7 +144,7 @@ async fn add(
         Ok(receipt) => envelope.add_statement_receipt(&receipt)?,
         Err(error) => tracing::info!(%error, "shared without a receipt"),
     }
-    let recipients = account(identity, envelope, &verified, digest).await?.to_wire(identity).await;
+    let recipients = account(identity, envelope, &verified, &digest).await?.to_wire(identity).await;
     told(identity, None, &recipients).await;
     Ok(recipients)
 }

@@ -13,6 +13,6 @@ pub use binding::{Binding, Platform};
 pub use http::{BODY_PAUSE, Client, next_piece};
 pub use inbox::{Deposit, time};
 pub use origin::{Origin, parse_fingerprint};
-pub use register::{Keys, Registration, State as RegistrationState};
+pub use register::{Commit, Keys, Registration, State as RegistrationState};
 pub use rest::{Account, Base64, Me};
 pub use tls::identified;

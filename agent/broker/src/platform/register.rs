@@ -85,11 +85,26 @@ struct Challenges {
     challenges: BTreeMap<String, Base64>,
 }
 
+/// What makes an account: answers to the challenges, the first entries of its log and the root key seal.
 #[derive(Serialize)]
-struct Commit {
+pub struct Commit {
     answers: BTreeMap<&'static str, Base64>,
     log: Vec<Base64>,
     seal: Base64,
+}
+
+impl Commit {
+    /// Puts it together.
+    pub fn new(encryption_nonce: [u8; 32], root_nonce: [u8; 32], log: Vec<Vec<u8>>, seal: Vec<u8>) -> Self {
+        Self {
+            answers: BTreeMap::from([
+                (KeySlot::Encryption.name(), Base64(encryption_nonce.to_vec())),
+                (KeySlot::Root.name(), Base64(root_nonce.to_vec())),
+            ]),
+            log: log.into_iter().map(Base64).collect(),
+            seal: Base64(seal),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -144,23 +159,9 @@ impl Registration {
         Ok((take(KeySlot::Encryption)?.0, take(KeySlot::Root)?.0))
     }
 
-    /// Commits; gets the certificates of the four slots and those that issued them.
-    pub async fn commit(
-        &self,
-        encryption_nonce: [u8; 32],
-        root_nonce: [u8; 32],
-        log: Vec<Vec<u8>>,
-        seal: Vec<u8>,
-    ) -> Result<(BTreeMap<KeySlot, Vec<u8>>, Vec<Vec<u8>>)> {
-        let commit = Commit {
-            answers: BTreeMap::from([
-                (KeySlot::Encryption.name(), Base64(encryption_nonce.to_vec())),
-                (KeySlot::Root.name(), Base64(root_nonce.to_vec())),
-            ]),
-            log: log.into_iter().map(Base64).collect(),
-            seal: Base64(seal),
-        };
-        let body: Bytes = serde_json::to_vec(&commit).map_err(Error::internal)?.into();
+    /// Commits; gets the certificates of the four slots and those that issued them. Repeating it changes nothing.
+    pub async fn commit(&self, commit: &Commit) -> Result<(BTreeMap<KeySlot, Vec<u8>>, Vec<Vec<u8>>)> {
+        let body: Bytes = serde_json::to_vec(commit).map_err(Error::internal)?.into();
         let path = format!("/v1/registrations/{}/commit", self.id);
         let answer: Committed = match call(&self.client, &self.key, Method::POST, &path, body.clone()).await {
             // The platform may have committed and the answer got lost: the call is idempotent.

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::files::{Content, Input, MAGIC, Target, Writer, path_or_stdin};
 use crate::output::{Output, RecipientReport, Report, SignatureVerdict};
-use crate::pump;
+use crate::pump::{self, Part};
 
 /// Opens an encrypted file, and checks who signed it.
 ///
@@ -131,17 +131,13 @@ async fn stream(
     let chunk = |chunk| v1::DecryptStreamRequest { message: Some(Sent::Chunk(chunk)) };
     let (requests, failure, sent) = pump::outgoing(header, input.chunks(), chunk);
     let mut writer = Writer::new(target);
+    let part = |response: v1::DecryptStreamResponse| match response.message? {
+        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Received::Result(result) => Some(Part::Result(result)),
+    };
     let call = async {
-        let mut responses = connection.crypto().decrypt_stream(requests).await?.into_inner();
-        let mut result = None;
-        while let Some(response) = responses.message().await? {
-            match response.message {
-                Some(Received::Chunk(chunk)) => writer.write(chunk).await?,
-                Some(Received::Result(last)) => result = Some(last),
-                None => {}
-            }
-        }
-        result.ok_or_else(|| Error::Software("the agent ended the stream without a result".into()))
+        let responses = connection.crypto().decrypt_stream(requests).await?.into_inner();
+        pump::incoming(responses, &mut writer, part, |_| ()).await
     };
     let result = pump::drive(call, failure, sent, progress).await?;
     writer.commit().await?;

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::files::{Content, Gathered, Input, Target, Writer, path_or_stdin, with_added_extension};
 use crate::names::UserName;
 use crate::output::{RecipientReport, Report, hex_or_none};
-use crate::pump;
+use crate::pump::{self, Part};
 
 /// Encrypts a file for users, and signs it.
 ///
@@ -128,17 +128,13 @@ async fn stream(
     let header = v1::EncryptStreamRequest { message: Some(Sent::Header(arguments.header(context))) };
     let chunk = |chunk| v1::EncryptStreamRequest { message: Some(Sent::Chunk(chunk)) };
     let (requests, failure, sent) = pump::outgoing(header, input.chunks(), chunk);
+    let part = |response: v1::EncryptStreamResponse| match response.message? {
+        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Received::Result(result) => Some(Part::Result(result)),
+    };
     let call = async {
-        let mut responses = connection.crypto().encrypt_stream(requests).await?.into_inner();
-        let mut result = None;
-        while let Some(response) = responses.message().await? {
-            match response.message {
-                Some(Received::Chunk(chunk)) => writer.write(chunk).await?,
-                Some(Received::Result(last)) => result = Some(last),
-                None => {}
-            }
-        }
-        result.ok_or_else(|| Error::Software("the agent ended the stream without a result".into()))
+        let responses = connection.crypto().encrypt_stream(requests).await?.into_inner();
+        pump::incoming(responses, &mut writer, part, |_| ()).await
     };
     let result = pump::drive(call, failure, sent, progress).await?;
     writer.commit().await?;

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::files::{Content, Place, Target, Writer};
 use crate::names::{MessageId, bare};
 use crate::output::{RecipientReport, Report, SignatureVerdict, escape_line, time_or_none};
+use crate::pump::{self, Part};
 
 /// How many messages are asked for at once.
 const PAGE: i32 = 500;
@@ -154,20 +155,13 @@ async fn receive(arguments: GetArguments, context: &Context) -> Result<(), Error
         allow_unverified_sender: target.is_staged(),
     };
     let mut progress = context.output.progress("receiving", None);
-    let mut responses = context.connect().await?.messages().receive(request).await?.into_inner();
+    let responses = context.connect().await?.messages().receive(request).await?.into_inner();
+    let part = |response: v1::ReceiveResponse| match response.message? {
+        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Received::Result(result) => Some(Part::Result(result)),
+    };
     let mut writer = Writer::new(target);
-    let mut result = None;
-    while let Some(response) = responses.message().await? {
-        match response.message {
-            Some(Received::Chunk(chunk)) => {
-                progress.add(chunk.len());
-                writer.write(chunk).await?;
-            }
-            Some(Received::Result(last)) => result = Some(last),
-            None => {}
-        }
-    }
-    let result = result.ok_or_else(no_result)?;
+    let result = pump::incoming(responses, &mut writer, part, |bytes| progress.add(bytes)).await?;
     drop(progress);
     writer.commit().await?;
     let report = Decrypted {
@@ -189,20 +183,13 @@ async fn fetch(arguments: GetArguments, context: &Context) -> Result<(), Error> 
     };
     let request = v1::FetchRequest { user: context.user(), message_id: arguments.message_id.to_string() };
     let mut progress = context.output.progress("fetching", None);
-    let mut responses = context.connect().await?.messages().fetch(request).await?.into_inner();
+    let responses = context.connect().await?.messages().fetch(request).await?.into_inner();
+    let part = |response: v1::FetchResponse| match response.message? {
+        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Received::Result(result) => Some(Part::Result(result)),
+    };
     let mut writer = Writer::new(target);
-    let mut result = None;
-    while let Some(response) = responses.message().await? {
-        match response.message {
-            Some(Received::Chunk(chunk)) => {
-                progress.add(chunk.len());
-                writer.write(chunk).await?;
-            }
-            Some(Received::Result(last)) => result = Some(last),
-            None => {}
-        }
-    }
-    let result = result.ok_or_else(no_result)?;
+    let result = pump::incoming(responses, &mut writer, part, |bytes| progress.add(bytes)).await?;
     drop(progress);
     writer.commit().await?;
     let receipt = (!result.receipt.is_empty()).then(|| hex::encode(&result.receipt));
@@ -222,10 +209,6 @@ async fn open(arguments: &GetArguments, content: Content) -> Result<(Place, Targ
     let place = arguments.output.place(Path::new("-"), |_| None);
     let target = Target::open(&place, overwrite, content).await?;
     Ok((place, target))
-}
-
-fn no_result() -> Error {
-    Error::Software("the agent ended the stream without a result".into())
 }
 
 impl From<v1::MessageInfo> for Message {

@@ -59,7 +59,7 @@ pub struct Arguments {
     /// The algorithm of the working keys
     #[arg(long, default_value = "rsa-3072")]
     key_algorithm: Algorithm,
-    /// Go on with a registration that had to be approved
+    /// Go on with a registration that had to be approved, or whose end the platform did not confirm
     #[arg(long, value_name = "REGISTRATION")]
     resume: Option<String>,
 }

@@ -1,0 +1,119 @@
+//! A line between agent and platform that the test can cut or hold: TCP, so that neither end notices more than that.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::Platform;
+
+/// Whether the platform's answers get lost from now on.
+type Loses = Box<dyn Fn() -> bool + Send>;
+
+/// What is held back.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Hold {
+    /// Nothing.
+    Nothing,
+    /// The next answer, on whatever connection it comes.
+    Next,
+    /// What comes on this connection.
+    Connection(usize),
+}
+
+/// A line to a platform, open until told otherwise.
+pub struct Tap {
+    /// What an agent is to take for the platform's origin.
+    pub origin: String,
+    line: Arc<Line>,
+}
+
+struct Line {
+    loses: Mutex<Option<Loses>>,
+    hold: watch::Sender<Hold>,
+}
+
+impl Tap {
+    /// Lays a line to a platform.
+    pub async fn to(platform: &Platform) -> Self {
+        let address: SocketAddr = platform.origin.strip_prefix("https://").unwrap().parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("https://{}", listener.local_addr().unwrap());
+        let line = Arc::new(Line { loses: Mutex::default(), hold: watch::channel(Hold::Nothing).0 });
+        tokio::spawn(serve(listener, address, line.clone()));
+        Self { origin, line }
+    }
+
+    /// From now on an answer gets lost, with its connection, if this holds when it comes.
+    pub fn lose_answers_when(&self, holds: impl Fn() -> bool + Send + 'static) {
+        *self.line.loses.lock().unwrap() = Some(Box::new(holds));
+    }
+
+    /// Nothing gets lost any more.
+    pub fn mend(&self) {
+        *self.line.loses.lock().unwrap() = None;
+    }
+
+    /// Holds the next answer, with its connection; what comes on others is not touched.
+    pub fn hold_next(&self) {
+        self.line.hold.send_replace(Hold::Next);
+    }
+
+    /// Waits until there is an answer to hold.
+    pub async fn held(&self) {
+        let mut hold = self.line.hold.subscribe();
+        hold.wait_for(|hold| matches!(hold, Hold::Connection(_))).await.unwrap();
+    }
+
+    /// Lets the held answer go.
+    pub fn release(&self) {
+        self.line.hold.send_replace(Hold::Nothing);
+    }
+}
+
+async fn serve(listener: TcpListener, platform: SocketAddr, line: Arc<Line>) {
+    for number in 0.. {
+        let Ok((agent, _)) = listener.accept().await else { return };
+        let Ok(server) = TcpStream::connect(platform).await else { continue };
+        let (from_agent, to_agent) = agent.into_split();
+        let (from_server, to_server) = server.into_split();
+        let line = line.clone();
+        // The end of one direction is the end of both.
+        tokio::spawn(async move {
+            tokio::select! {
+                () = ask(from_agent, to_server) => {}
+                () = answer(from_server, to_agent, number, &line) => {}
+            }
+        });
+    }
+}
+
+async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
+    let _ended = tokio::io::copy(&mut from, &mut to).await;
+}
+
+async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: usize, line: &Line) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut hold = line.hold.subscribe();
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        line.hold.send_if_modified(|hold| {
+            let next = *hold == Hold::Next;
+            if next {
+                *hold = Hold::Connection(number);
+            }
+            next
+        });
+        if hold.wait_for(|hold| *hold != Hold::Connection(number)).await.is_err() {
+            return;
+        }
+        if line.loses.lock().unwrap().as_ref().is_some_and(|loses| loses()) {
+            return;
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+}

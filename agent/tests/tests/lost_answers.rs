@@ -1,0 +1,106 @@
+//! Answers of the platform that get lost, or come when they are old.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use life_e2e::{Agent, Platform, Reason, Tap, User, forge};
+use life_pki::account_log::{Change, Entry, EntryBody};
+use life_pki::{PrivateKey, Timestamp, Uid};
+use life_proto::v1::{self, ParticipantKind};
+use rusqlite::{Connection, params};
+use tonic_types::StatusExt;
+
+const PASSPHRASE: &[u8] = b"quiet-granite-harbour-7731";
+
+fn open(platform: &Platform) -> Connection {
+    let database = Connection::open(platform.database()).unwrap();
+    database.busy_timeout(Duration::from_secs(10)).unwrap();
+    database
+}
+
+fn accounts(database: &Connection) -> i64 {
+    database.query_row("SELECT COUNT(*) FROM account", [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_platform_never_said_so_gets_its_keys_all_the_same() {
+    let platform = Platform::start();
+    let tap = Tap::to(&platform).await;
+    let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let database = open(&platform);
+    tap.lose_answers_when(move || accounts(&database) > 0);
+
+    let mut request = v1::RegisterUserRequest {
+        kind: ParticipantKind::Patient.into(),
+        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
+            v1::NewSoftwareCertificate { passphrase: PASSPHRASE.to_vec(), key_algorithm: 2 },
+        )),
+        ..Default::default()
+    };
+    let refused = clients.accounts.register_user(request.clone()).await;
+    assert_eq!(refused.reason(), "PLATFORM_UNAVAILABLE");
+    assert_eq!(accounts(&open(&platform)), 1, "the platform committed");
+    let metadata = refused.unwrap_err().get_details_error_info().unwrap().metadata;
+    request.registration = metadata["registration"].clone();
+    // As long as answers are lost, that is what one learns; then the very account is there, with its keys.
+    let again = clients.accounts.register_user(request.clone()).await;
+    assert_eq!(again.reason(), "PLATFORM_UNAVAILABLE");
+    tap.mend();
+    let registered = clients.accounts.register_user(request).await.unwrap().into_inner();
+    let user = User {
+        name: registered.user.unwrap().name,
+        pkcs12: registered.pkcs12.to_vec(),
+        passphrase: PASSPHRASE.to_vec(),
+    };
+    assert_eq!(user.name, metadata["user"]);
+    assert_eq!(user.unlock(&mut clients).await.user, user.name);
+    assert_eq!(accounts(&open(&platform)), 1);
+}
+
+/// The account's log with one more entry, which its own signature key signed.
+fn grow(database: &Connection, user: &User) {
+    let uid: Uid = user.uid().parse().unwrap();
+    let read = "SELECT der FROM log_entry WHERE uid = ?1 ORDER BY position DESC LIMIT 1";
+    let last: Vec<u8> = database.query_row(read, [uid.as_bytes()], |row| row.get(0)).unwrap();
+    let last = Entry::from_der(&last).unwrap();
+    let key = forge::keys_of(user).into_iter().find(|key| key.public_key() == last.signer()).unwrap();
+    let other = PrivateKey::generate_rsa(3072).unwrap();
+    let change = Change::NewRoot { generation: 2, spki_hash: other.public_key().hash() };
+    let time = Timestamp::from_unix(last.body().time.unix() + 1).unwrap();
+    let entry = forge::sign(EntryBody::after(&last, time, change), &key);
+    let row = params![uid.as_bytes(), 2, entry.to_der()];
+    database.execute("INSERT INTO log_entry (uid, position, der) VALUES (?1, ?2, ?3)", row).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_another_call_overtook_is_no_rollback() {
+    let platform = Platform::start();
+    let tap = Tap::to(&platform).await;
+    let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let reader = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let peer = User::register(&mut clients, ParticipantKind::Patient).await;
+    let database = open(&platform);
+    let look = v1::LookupUserRequest { name: peer.name.clone(), caller: reader.name.clone() };
+    clients.directory.lookup_user(look.clone()).await.unwrap();
+
+    // One call's answer, with the log as it was, is held back; the log grows, and another call learns of it.
+    tap.hold_next();
+    let (mut late, request) = (clients.clone(), look.clone());
+    let late = tokio::spawn(async move { late.directory.lookup_user(request).await });
+    tokio::time::timeout(Duration::from_secs(10), tap.held()).await.expect("no answer came");
+    grow(&database, &peer);
+    // The certificate is still that of the old root key: the log counts, and the certificate no longer fits it.
+    let grown = clients.directory.lookup_user(look).await;
+    assert_eq!(grown.reason(), "RECIPIENT_UNTRUSTED");
+    tap.release();
+    assert_eq!(
+        late.await.unwrap().reason(),
+        "RECIPIENT_UNTRUSTED",
+        "it was asked again before a rollback is told"
+    );
+}
