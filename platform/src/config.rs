@@ -69,6 +69,20 @@ pub struct Limits {
     pub deposits_per_minute: u32,
     /// Deposits a minute of one depositor in one inbox, repeated ones included.
     pub share_deposits_per_minute: u32,
+    /// Bytes of one document's content.
+    pub document_bytes: u64,
+    /// One owner's documents, with open uploads and with those deleted within 30 days.
+    pub documents: u64,
+    /// Bytes of one owner's documents, with open uploads.
+    pub documents_bytes: u64,
+    /// Readers of all documents of one owner.
+    pub documents_readers: u64,
+    /// One owner's open uploads.
+    pub document_uploads: u64,
+    /// Uploads begun and committed, sharings and deletions a minute of one owner.
+    pub document_writes_per_minute: u32,
+    /// Appends to uploads a minute of one owner.
+    pub document_appends_per_minute: u32,
     /// Bytes that stay free on the disk: deposits are refused below.
     pub free_bytes: u64,
 }
@@ -91,6 +105,8 @@ pub struct Timeouts {
     pub registration: u64,
     /// For a registrar to decide.
     pub approval: u64,
+    /// For an upload to go on.
+    pub upload: u32,
 }
 
 /// Logging.
@@ -143,6 +159,13 @@ impl Default for Limits {
             depositor_messages: 100_000,
             deposits_per_minute: 1200,
             share_deposits_per_minute: 600,
+            document_bytes: 8 << 30,
+            documents: 100_000,
+            documents_bytes: 64 << 30,
+            documents_readers: 200_000,
+            document_uploads: 64,
+            document_writes_per_minute: 1200,
+            document_appends_per_minute: 12_000,
             free_bytes: 64 << 20,
         }
     }
@@ -158,6 +181,7 @@ impl Default for Timeouts {
             drain: 20,
             registration: 3600,
             approval: 7 * 86_400,
+            upload: 86_400,
         }
     }
 }
@@ -180,11 +204,13 @@ impl Config {
             ("limits.connections", limits.connections == 0),
             ("limits.connections_per_address", limits.connections_per_address == 0),
             ("limits.message_bytes", limits.message_bytes == 0),
+            ("limits.document_bytes", limits.document_bytes == 0),
             ("timeouts.handshake", config.timeouts.handshake == 0),
             ("timeouts.header", config.timeouts.header == 0),
             ("timeouts.body", config.timeouts.body == 0),
             ("timeouts.idle", config.timeouts.idle == 0),
             ("timeouts.registration", config.timeouts.registration == 0),
+            ("timeouts.upload", config.timeouts.upload == 0),
         ];
         if let Some((name, _)) = zero.iter().find(|(_, zero)| *zero) {
             return Err(Error::Config(format!(

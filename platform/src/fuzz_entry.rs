@@ -8,8 +8,8 @@ use life_pki::{Timestamp, Uid};
 use crate::authority::evidence::Keys;
 use crate::authority::protocol::{self, Request, Response};
 use crate::http::dto::{BeginRegistration, Commit, Publish, SignatureDigest};
-use crate::http::inbox::Page;
 use crate::http::level::parse_proof;
+use crate::http::page::Page;
 use crate::store::shape::Screen;
 
 /// A deposit, in pieces of different sizes: both have to lead to the same verdict.
@@ -50,7 +50,7 @@ pub fn request_body(bytes: &[u8]) {
 pub fn request_text(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = parse_proof(text);
-        let _ = Page::parse(text);
+        let _ = Page::parse(text, 1000);
     }
 }
 

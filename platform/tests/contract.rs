@@ -13,10 +13,12 @@ use std::collections::BTreeSet;
 use life_pki::ParticipantKind;
 use life_platform::authority::evidence::Keys;
 use life_platform::encoding::Base64;
+use life_platform::http::documents::dto::{BeginUpload, CommitDocument, ShareDocument};
 use life_platform::http::dto::{Answers, BeginRegistration, Commit, Publish, SignatureDigest};
 use life_platform::http::problem::Reason;
 use life_platform::http::routes::ROUTES;
 use serde_json::{Value, json};
+use support::documents::{Version, new_id, new_upload, path_of};
 use support::schema::{contract, faults};
 use support::{Agent, Draft, Platform, Reply};
 
@@ -100,7 +102,16 @@ fn fields_of_requests_are_those_of_the_contract() {
     let answers = Answers { encryption: bytes(), root: bytes() };
     let commit = Commit { answers: answers.clone(), log: vec![bytes(), bytes()], seal: bytes() };
     let begin = BeginRegistration { kind: "PATIENT".to_owned(), key: bytes(), proof: bytes() };
+    let begin_upload = BeginUpload { version: 1, upload_id: "00".repeat(16) };
+    let uid = "123e4567-e89b-42d3-a456-426614174000".to_owned();
+    let commit_document =
+        CommitDocument { metadata: bytes(), signature_digest: bytes(), readers: vec![uid.clone()] };
+    let share_document =
+        ShareDocument { version: 1, revision: 0, header: bytes(), metadata: bytes(), readers: vec![uid] };
     let values = [
+        ("BeginUpload", serde_json::to_value(begin_upload).unwrap()),
+        ("CommitDocument", serde_json::to_value(commit_document).unwrap()),
+        ("ShareDocument", serde_json::to_value(share_document).unwrap()),
         ("Keys", serde_json::to_value(keys).unwrap()),
         ("Answers", serde_json::to_value(answers).unwrap()),
         ("Commit", serde_json::to_value(commit).unwrap()),
@@ -159,6 +170,61 @@ async fn every_answer_conforms() {
     conforms("GET", "/v1/users/{uid}", &agent.client.get(&user).await.expect(200));
     conforms("GET", "/v1/users/{uid}/log", &agent.client.get(&format!("{user}/log")).await.expect(200));
     inbox_conforms(&agent).await;
+    documents_conform(&agent, &Agent::register(&platform).await).await;
+}
+
+async fn documents_conform(owner: &Agent, reader: &Agent) {
+    let (id, one) = (new_id(), Version::new(1000, owner, &[]));
+    let (document, path) = ("/v1/documents/{document_id}", path_of(&id));
+    let uploads = format!("{document}/uploads");
+    let upload = format!("{uploads}/{{upload_id}}");
+    let begin = json!({ "version": 1, "upload_id": new_upload() });
+    speaks("post", &uploads, &begin);
+    for status in [201, 200] {
+        conforms(
+            "POST",
+            &uploads,
+            &owner.client.post(&format!("{path}/uploads"), &begin).await.expect(status),
+        );
+    }
+    let at = format!("{path}/uploads/{}", begin["upload_id"].as_str().unwrap());
+    conforms("GET", &upload, &owner.client.get(&at).await.expect(200));
+    conforms("PATCH", &upload, &owner.client.append(&at, 0, one.stream.clone()).await.expect(200));
+    let wrong = owner.client.append(&at, 0, "").await.expect(409);
+    conforms("PATCH", &upload, &wrong);
+    let commit = format!("{upload}/commit");
+    speaks("post", &commit, &one.commit_body());
+    conforms("POST", &commit, &owner.client.commit(&at, &one).await.expect(200));
+    let late = owner.client.post(&format!("{path}/uploads"), &begin).await.expect(409);
+    assert_eq!(late.json()["current_version"], 1);
+    conforms("POST", &uploads, &late);
+    conforms("DELETE", &upload, &owner.client.delete(&at).await.expect(204));
+
+    let shared = one.shared(owner, &[reader]);
+    let sharing = format!("{document}/sharing");
+    speaks("post", &sharing, &shared.share_body(1, 0));
+    let reply = owner.client.post(&format!("{path}/sharing"), &shared.share_body(1, 0)).await.expect(200);
+    conforms("POST", &sharing, &reply);
+    for agent in [owner, reader] {
+        conforms("GET", document, &agent.client.get(&path).await.expect(200));
+        conforms("GET", "/v1/documents", &agent.client.get("/v1/documents").await.expect(200));
+        let content = format!("{document}/content");
+        conforms("GET", &content, &agent.client.content(&id, &[]).await.expect(200));
+        conforms("GET", &content, &agent.client.content(&id, &[("range", "bytes=1-2")]).await.expect(206));
+        conforms(
+            "GET",
+            &content,
+            &agent.client.content(&id, &[("range", "bytes=9999999-")]).await.expect(416),
+        );
+        conforms("GET", &content, &agent.client.content(&id, &[("if-match", "\"9-9\"")]).await.expect(412));
+    }
+    owner.client.store(&new_id(), 1, &one).await;
+    let page = owner.client.get("/v1/documents?limit=1").await.expect(200);
+    assert!(page.json()["next"].is_string());
+    conforms("GET", "/v1/documents", &page);
+    conforms("DELETE", document, &owner.client.delete(&format!("{path}?version=1")).await.expect(204));
+    conforms("GET", document, &owner.client.get(&path).await.expect(200));
+    conforms("GET", document, &reader.client.get(&path).await.expect(404));
 }
 
 async fn inbox_conforms(agent: &Agent) {

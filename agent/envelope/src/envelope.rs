@@ -124,6 +124,12 @@ impl<'a> Envelope<'a> {
         self.ciphertext.len()
     }
 
+    /// Whether both hold the same encrypted content: then they differ in recipients, statements and receipts at most.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Envelope<'_>) -> bool {
+        (self.nonce, self.tag) == (other.nonce, other.tag) && self.ciphertext == other.ciphertext
+    }
+
     /// Decrypts the content.
     ///
     /// # Errors

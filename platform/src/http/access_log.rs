@@ -50,6 +50,7 @@ fn known(method: &Method) -> &'static str {
         Method::DELETE => "DELETE",
         Method::GET => "GET",
         Method::HEAD => "HEAD",
+        Method::PATCH => "PATCH",
         Method::POST => "POST",
         Method::PUT => "PUT",
         _ => "OTHER",

@@ -20,12 +20,20 @@ pub const MAX_JSON: usize = 1 << 20;
 /// # Errors
 /// [`Reason::TooLarge`], [`Reason::Timeout`], [`Reason::InvalidArgument`] when the client breaks off.
 pub async fn read(body: Body, patience: Duration) -> Result<Bytes, Problem> {
-    let collected = tokio::time::timeout(patience, Limited::new(body, MAX_JSON).collect()).await;
+    read_within(body, patience, MAX_JSON).await
+}
+
+/// Reads a whole body of at most so many bytes.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_within(body: Body, patience: Duration, most: usize) -> Result<Bytes, Problem> {
+    let collected = tokio::time::timeout(patience, Limited::new(body, most).collect()).await;
     match collected {
         Err(_) => Err(Problem::new(Reason::Timeout, "send the body at once")),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(Problem::new(Reason::TooLarge, "a JSON body has at most 1 MiB"))
+            Err(Problem::new(Reason::TooLarge, format!("this body has at most {most} bytes")))
         }
         Ok(Err(_)) => Err(Problem::new(Reason::InvalidArgument, "the body broke off")),
     }

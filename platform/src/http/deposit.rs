@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
-use http_body_util::BodyExt;
 use life_pki::Uid;
 use rusqlite::Connection;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::body::{expect_type, json};
 use super::directory::{parse_uid, user_unknown};
@@ -19,18 +17,13 @@ use super::dto::Deposited;
 use super::inbox::parse_message_id;
 use super::level::slow_down;
 use super::peer::Caller;
+use super::pieces::Pieces;
 use super::problem::{Problem, Reason};
 use super::state::{App, blocking};
-use crate::config::{Config, seconds};
 use crate::store::blobs::{Complete, DepositError, Incoming, full_in};
 use crate::store::pending::{self, PENDING_SECONDS, Pending};
 use crate::store::usage::{self, Scope};
 use crate::store::{accounts, messages};
-
-/// Pieces are handed to the disk once so many bytes are there.
-const BATCH: usize = 1 << 20;
-/// Bytes a second a client has to send on average, so that a deposit does not hold its place for ever.
-const SLOWEST: u64 = 16 << 10;
 
 struct Address {
     owner: Uid,
@@ -190,60 +183,4 @@ fn exists() -> Problem {
 
 fn conflict() -> Problem {
     Problem::new(Reason::MessageConflict, "choose a new random id for another message")
-}
-
-/// A body in batches, with a limit on silence and on slowness.
-struct Pieces {
-    body: Body,
-    idle: std::time::Duration,
-    started: Instant,
-    grace: std::time::Duration,
-    received: u64,
-}
-
-impl Pieces {
-    fn new(body: Body, config: &Config) -> Self {
-        let idle = seconds(config.timeouts.idle);
-        Self { body, idle, started: Instant::now(), grace: idle * 2, received: 0 }
-    }
-
-    /// About a megabyte, or what was left; nothing at the end.
-    async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Problem> {
-        let (mut batch, mut size) = (Vec::new(), 0);
-        while size < BATCH {
-            match self.piece().await? {
-                Some(piece) => {
-                    size += piece.len();
-                    batch.push(piece);
-                }
-                None => break,
-            }
-        }
-        Ok((!batch.is_empty()).then_some(batch))
-    }
-
-    async fn piece(&mut self) -> Result<Option<Bytes>, Problem> {
-        loop {
-            let slowest = self.started + self.grace + std::time::Duration::from_secs(self.received / SLOWEST);
-            let deadline = slowest.min(Instant::now() + self.idle);
-            match timeout_at(deadline, self.body.frame()).await {
-                Err(_) => {
-                    return Err(Problem::new(Reason::Timeout, "send without pauses; nothing was stored"));
-                }
-                Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => {
-                    return Err(Problem::new(
-                        Reason::InvalidArgument,
-                        "the body broke off; nothing was stored",
-                    ));
-                }
-                Ok(Some(Ok(frame))) => {
-                    if let Ok(data) = frame.into_data() {
-                        self.received += data.len() as u64;
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
-    }
 }

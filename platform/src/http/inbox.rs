@@ -12,6 +12,7 @@ use tokio_util::io::ReaderStream;
 
 use super::body::{json, typed};
 use super::dto::{MessageInfo, Messages};
+use super::page::Page;
 use super::peer::Caller;
 use super::problem::{Problem, Reason};
 use super::state::{App, blocking};
@@ -21,17 +22,17 @@ use crate::store::messages;
 /// The header that carries a message's receipt, when there is one.
 pub const RECEIPT_HEADER: HeaderName = HeaderName::from_static("life-receipt");
 
-const DEFAULT_PAGE: u32 = 100;
-const MAX_PAGE: u32 = 1000;
+/// Messages on a page.
+pub const MAX_PAGE: u32 = 1000;
 const MAX_MESSAGE_ID: usize = 64;
-const READ_BUFFER: usize = 256 << 10;
+pub(super) const READ_BUFFER: usize = 256 << 10;
 
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Caller>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let page = Page::parse(query.as_deref().unwrap_or_default())?;
+    let page = Page::parse(query.as_deref().unwrap_or_default(), MAX_PAGE)?;
     let found = blocking(&app, move |app| {
         let more = page.limit.saturating_add(1);
         Ok(app.database.read(|connection| messages::list(connection, caller.uid, page.after, more))?)
@@ -97,35 +98,6 @@ pub(super) async fn remove(
         Ok(StatusCode::NO_CONTENT)
     })
     .await
-}
-
-/// Which messages of an inbox are asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Page {
-    limit: u32,
-    after: i64,
-}
-
-impl Page {
-    /// Reads a query string.
-    ///
-    /// # Errors
-    /// [`Reason::InvalidArgument`].
-    pub fn parse(query: &str) -> Result<Self, Problem> {
-        let mut page = Self { limit: DEFAULT_PAGE, after: 0 };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let bad = || Problem::new(Reason::InvalidArgument, "the query takes limit (1 to 1000) and after");
-            match pair.split_once('=').ok_or_else(bad)? {
-                ("limit", value) => page.limit = value.parse().map_err(|_| bad())?,
-                ("after", value) => page.after = value.parse().map_err(|_| bad())?,
-                _ => return Err(bad()),
-            }
-            if !(1..=MAX_PAGE).contains(&page.limit) || page.after < 0 {
-                return Err(bad());
-            }
-        }
-        Ok(page)
-    }
 }
 
 /// Checks a message id: 1 to 64 letters, digits, `-` and `_`.

@@ -11,7 +11,7 @@ use super::state::App;
 use crate::authority::client::CaClient;
 use crate::authority::protocol::SignedList;
 use crate::error::Error;
-use crate::store::{Database, accounts, crl, messages, pending, registrations};
+use crate::store::{Database, accounts, crl, documents, messages, pending, registrations, uploads};
 
 const PERIOD: Duration = Duration::from_secs(30);
 
@@ -39,6 +39,8 @@ pub fn turn_once(app: &App) -> Result<(), Error> {
     app.database.write(|tx| {
         registrations::sweep(tx, now)?;
         pending::sweep(tx, now)?;
+        uploads::sweep(tx, now)?;
+        documents::sweep(tx, now)?;
         messages::sweep(tx, now)
     })?;
     app.blobs.remove_doomed(&app.database)?;

@@ -1,12 +1,15 @@
 //! Errors as RFC 9457 problem documents with a stable `reason`.
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::store::blobs::DepositError;
+
+/// The header that says how many bytes of an upload are there.
+pub const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 
 /// Makes the reasons: variant, name, status, what it means.
 macro_rules! reasons {
@@ -61,6 +64,12 @@ reasons! {
     ContentRefused = "CONTENT_REFUSED", UNPROCESSABLE_ENTITY, "Only envelopes and sealed streams are stored";
     /// The depositor has used up their share of the inbox, or of the platform.
     DepositLimit = "DEPOSIT_LIMIT", INSUFFICIENT_STORAGE, "The depositor's share is used up";
+    /// The id belongs to another document, or to one that was deleted.
+    DocumentConflict = "DOCUMENT_CONFLICT", CONFLICT, "The document id is taken";
+    /// The owner's documents have used up their quota.
+    DocumentsFull = "DOCUMENTS_FULL", INSUFFICIENT_STORAGE, "The quota of documents is used up";
+    /// There is no such document, or not for this caller.
+    DocumentUnknown = "DOCUMENT_UNKNOWN", NOT_FOUND, "There is no such document";
     /// Proofs, log or seal of a registration do not hold.
     EvidenceInvalid = "EVIDENCE_INVALID", UNPROCESSABLE_ENTITY, "The evidence does not hold";
     /// The inbox's quota is used up.
@@ -84,12 +93,18 @@ reasons! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", METHOD_NOT_ALLOWED, "The resource does not have this method";
     /// There is no such resource.
     NotFound = "NOT_FOUND", NOT_FOUND, "There is no such resource";
+    /// The document has changed since the version named in if-match.
+    PreconditionFailed = "PRECONDITION_FAILED", PRECONDITION_FAILED, "The document has changed";
     /// The proof header does not verify.
     ProofInvalid = "PROOF_INVALID", UNAUTHORIZED, "The registration proof does not verify";
     /// The proof header is missing.
     ProofRequired = "PROOF_REQUIRED", UNAUTHORIZED, "A registration proof is required";
+    /// The range lies outside the content.
+    RangeNotSatisfiable = "RANGE_NOT_SATISFIABLE", RANGE_NOT_SATISFIABLE, "The range lies outside the content";
     /// Too many requests.
     RateLimited = "RATE_LIMITED", TOO_MANY_REQUESTS, "Too many requests";
+    /// A recipient of the content or of the metadata is neither owner nor reader, or one of them is no recipient.
+    RecipientRefused = "RECIPIENT_REFUSED", UNPROCESSABLE_ENTITY, "Recipients are not exactly owner and readers";
     /// Another commit of this registration was accepted before.
     RegistrationConflict = "REGISTRATION_CONFLICT", CONFLICT, "The registration was committed with other evidence";
     /// The registration was not committed in time.
@@ -108,8 +123,14 @@ reasons! {
     TooLarge = "TOO_LARGE", PAYLOAD_TOO_LARGE, "The body is larger than allowed";
     /// The content type is not the one of the contract.
     UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE", UNSUPPORTED_MEDIA_TYPE, "The content type is another one";
+    /// The append does not begin where the upload ends; header upload-offset says where that is.
+    UploadOffsetMismatch = "UPLOAD_OFFSET_MISMATCH", CONFLICT, "The upload ends elsewhere";
+    /// The upload was given up, has expired, or was never begun.
+    UploadUnknown = "UPLOAD_UNKNOWN", NOT_FOUND, "There is no such upload";
     /// There is no such user.
     UserUnknown = "USER_UNKNOWN", NOT_FOUND, "There is no such user";
+    /// The version or revision is not the one that can come next.
+    VersionConflict = "VERSION_CONFLICT", CONFLICT, "The document has another version";
 }
 
 /// An error answer.
@@ -120,19 +141,50 @@ pub struct Problem {
     /// What happened here and what to do; no user data.
     pub detail: String,
     retry_after: Option<u32>,
+    upload_offset: Option<u64>,
+    current: Option<(u64, u64)>,
+    content_length: Option<u64>,
 }
 
 impl Problem {
     /// A problem with its explanation.
     #[must_use]
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into(), retry_after: None }
+        Self {
+            reason,
+            detail: detail.into(),
+            retry_after: None,
+            upload_offset: None,
+            current: None,
+            content_length: None,
+        }
     }
 
     /// Says after how many seconds another try makes sense.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Says where the upload goes on (header [`UPLOAD_OFFSET`]).
+    #[must_use]
+    pub fn upload_offset(mut self, offset: u64) -> Self {
+        self.upload_offset = Some(offset);
+        self
+    }
+
+    /// Says which version and revision the document has.
+    #[must_use]
+    pub fn current(mut self, version: u64, revision: u64) -> Self {
+        self.current = Some((version, revision));
+        self
+    }
+
+    /// Says how long the content is that a range lies outside of.
+    #[must_use]
+    pub fn content_length(mut self, length: u64) -> Self {
+        self.content_length = Some(length);
         self
     }
 
@@ -152,6 +204,10 @@ struct Document<'a> {
     status: u16,
     detail: &'a str,
     reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_revision: Option<u64>,
 }
 
 impl IntoResponse for Problem {
@@ -163,6 +219,8 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: &self.detail,
             reason: self.reason.name(),
+            current_version: self.current.map(|(version, _)| version),
+            current_revision: self.current.map(|(_, revision)| revision),
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, body).into_response();
@@ -171,6 +229,14 @@ impl IntoResponse for Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(offset) = self.upload_offset {
+            headers.insert(UPLOAD_OFFSET, HeaderValue::from(offset));
+        }
+        if let Some(length) = self.content_length
+            && let Ok(value) = HeaderValue::try_from(format!("bytes */{length}"))
+        {
+            headers.insert(CONTENT_RANGE, value);
         }
         response
     }
@@ -192,7 +258,7 @@ impl From<Error> for Problem {
                 if code.code == rusqlite::ErrorCode::DiskFull =>
             {
                 tracing::error!("the disk is full");
-                Self::new(Reason::StorageFull, "nothing was stored; try again later").retry_after(60)
+                Self::new(Reason::StorageFull, "nothing more was stored; try again later").retry_after(60)
             }
             error => Self::internal(&error),
         }
@@ -202,9 +268,14 @@ impl From<Error> for Problem {
 impl From<DepositError> for Problem {
     fn from(error: DepositError) -> Self {
         match error {
+            DepositError::DocumentsFull => {
+                let detail =
+                    "delete documents or give uploads up first; ids of deleted ones count for 30 days";
+                Self::new(Reason::DocumentsFull, detail)
+            }
             DepositError::Full(why) => {
                 tracing::error!(why, "a deposit was refused");
-                Self::new(Reason::StorageFull, "nothing was stored; try again later").retry_after(60)
+                Self::new(Reason::StorageFull, "nothing more was stored; try again later").retry_after(60)
             }
             DepositError::InboxFull => {
                 Self::new(Reason::InboxFull, "the owner has to fetch and delete messages first")
@@ -212,14 +283,14 @@ impl From<DepositError> for Problem {
             DepositError::Machinery(error) => error.into(),
             DepositError::Shape(crate::store::shape::ShapeError::Io(error)) => Self::internal(&error),
             DepositError::Shape(fault) => {
-                Self::new(Reason::ContentRefused, format!("{fault}; encrypt before you deposit"))
+                Self::new(Reason::ContentRefused, format!("{fault}; encrypt it first"))
             }
             DepositError::ShareFull => Self::new(
                 Reason::DepositLimit,
                 "recipients have to delete messages first; ids of deleted ones count for 30 days",
             ),
             DepositError::TooLarge => {
-                Self::new(Reason::TooLarge, "the message is longer than this platform takes")
+                Self::new(Reason::TooLarge, "the content is longer than this platform takes")
             }
         }
     }

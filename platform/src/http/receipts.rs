@@ -103,13 +103,13 @@ async fn requested(app: &App, request: Request) -> Result<[u8; 32], Problem> {
     digest(request.signature_digest)
 }
 
-fn digest(bytes: Base64) -> Result<[u8; 32], Problem> {
+pub(super) fn digest(bytes: Base64) -> Result<[u8; 32], Problem> {
     bytes
         .0
         .try_into()
         .map_err(|_| Problem::new(Reason::InvalidArgument, "signature_digest is SHA-256: 32 bytes"))
 }
 
-fn sign(app: &App, signature_digest: [u8; 32], time: Timestamp) -> Result<Vec<u8>, Problem> {
+pub(super) fn sign(app: &App, signature_digest: [u8; 32], time: Timestamp) -> Result<Vec<u8>, Problem> {
     Ok(app.receipts.sign(&Receipt { signature_digest, time })?)
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::level::{Level, Proof, gate};
 use super::problem::{Problem, Reason};
 use super::state::App;
-use super::{access_log, deposit, directory, inbox, public, receipts, registration};
+use super::{access_log, deposit, directory, documents, inbox, public, receipts, registration};
 
 /// One resource with one method.
 pub struct Route {
@@ -57,6 +57,17 @@ routes! {
     "GET" "/v1/inbox" Personalised, get(inbox::list);
     "GET" "/v1/inbox/{message_id}" Personalised, get(inbox::fetch);
     "DELETE" "/v1/inbox/{message_id}" Personalised, delete(inbox::remove);
+
+    "GET" "/v1/documents" Personalised, get(documents::list);
+    "GET" "/v1/documents/{document_id}" Personalised, get(documents::show);
+    "DELETE" "/v1/documents/{document_id}" Personalised, delete(documents::remove);
+    "GET" "/v1/documents/{document_id}/content" Personalised, get(documents::content);
+    "POST" "/v1/documents/{document_id}/sharing" Personalised, post(documents::share);
+    "POST" "/v1/documents/{document_id}/uploads" Personalised, post(documents::begin);
+    "GET" "/v1/documents/{document_id}/uploads/{upload_id}" Personalised, get(documents::show_upload);
+    "PATCH" "/v1/documents/{document_id}/uploads/{upload_id}" Personalised, patch(documents::append);
+    "DELETE" "/v1/documents/{document_id}/uploads/{upload_id}" Personalised, delete(documents::give_up);
+    "POST" "/v1/documents/{document_id}/uploads/{upload_id}/commit" Personalised, post(documents::commit);
 }
 
 /// Makes the router of the whole table, each route behind its gate, everything in the access log.

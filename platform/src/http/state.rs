@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use life_pki::PrivateKey;
 use life_pki::certificate::Certificate;
 use life_pki::receipt::Receipt;
+use life_pki::{PrivateKey, Uid};
 
 use super::problem::Problem;
 use super::rate::Buckets;
+use super::turns::Turns;
 use crate::authority::client::CaClient;
 use crate::authority::keys::CaKey;
 use crate::clock::Clock;
@@ -73,6 +74,12 @@ pub struct App {
     pub requests: Buckets<IpAddr>,
     /// Deposits, of one depositor in one inbox and in all.
     pub deposits: [Buckets<Scope>; 2],
+    /// Changes to documents, of one owner.
+    pub document_writes: Buckets<Uid>,
+    /// Appends to uploads, of one owner.
+    pub document_appends: Buckets<Uid>,
+    /// Who works on the file of which upload.
+    pub turns: Turns,
 }
 
 impl App {
@@ -102,6 +109,9 @@ impl App {
             requests: Buckets::new(config.limits.requests_per_second.saturating_mul(10), 10),
             deposits: [config.limits.share_deposits_per_minute, config.limits.deposits_per_minute]
                 .map(|rate| Buckets::new(rate, 60)),
+            document_writes: Buckets::new(config.limits.document_writes_per_minute, 60),
+            document_appends: Buckets::new(config.limits.document_appends_per_minute, 60),
+            turns: Turns::default(),
             config,
             clock,
             database,

@@ -174,6 +174,18 @@ pub fn root_certificate(connection: &Connection, uid: Uid) -> Result<Option<Vec<
         .optional()?)
 }
 
+/// Whose root credential a key is, of any generation.
+///
+/// # Errors
+/// [`Error::Database`], [`Error::Stored`].
+pub fn root_key_owner(connection: &Connection, key: SpkiHash) -> Result<Option<Uid>, Error> {
+    let uid: Option<[u8; 16]> = connection
+        .prepare_cached("SELECT uid FROM key WHERE spki_hash = ? AND slot = ?")?
+        .query_row(params![key.0, KeySlot::Root.number()], |row| row.get(0))
+        .optional()?;
+    uid.map(|uid| Uid::from_bytes(uid).map_err(|_| Error::Stored("a user id"))).transpose()
+}
+
 /// The certificates of one credential and of the latest root credential.
 ///
 /// # Errors

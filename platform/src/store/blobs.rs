@@ -21,11 +21,14 @@ use crate::error::{Error, io};
 use crate::layout::{Layout, sync_parent};
 
 /// How often free space is looked at while content arrives.
-const SPACE_CHECK: u64 = 32 << 20;
+pub(super) const SPACE_CHECK: u64 = 32 << 20;
 
 /// Why a deposit failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DepositError {
+    /// The owner's documents have no room.
+    #[error("the quota of documents is used up")]
+    DocumentsFull,
     /// The disk has no room.
     #[error("no room: {0}")]
     Full(&'static str),
@@ -41,8 +44,8 @@ pub enum DepositError {
     /// The depositor has used up their share.
     #[error("the depositor's share is used up")]
     ShareFull,
-    /// Longer than a message may be.
-    #[error("longer than a message may be")]
+    /// Longer than a message or a document may be.
+    #[error("longer than content may be")]
     TooLarge,
 }
 
@@ -122,7 +125,7 @@ impl Blobs {
         Ok(())
     }
 
-    /// Removes the files of deleted messages that are still there.
+    /// Removes the files of what was deleted, replaced or given up that are still there.
     ///
     /// # Errors
     /// [`Error::Database`].
@@ -206,6 +209,11 @@ impl Blobs {
         Ok(Complete { blob: incoming.name.clone(), size: incoming.size, sha256 })
     }
 
+    /// Where content lies.
+    pub(super) fn path(&self, blob: &str) -> PathBuf {
+        self.blobs.join(blob)
+    }
+
     /// Opens content for reading.
     ///
     /// # Errors
@@ -216,12 +224,14 @@ impl Blobs {
 
     /// Removes content that the database does not name (any more).
     pub fn remove(&self, blob: &str) {
-        if let Err(error) = fs::remove_file(self.blobs.join(blob)) {
+        if let Err(error) = fs::remove_file(self.path(blob))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
             tracing::warn!(%error, "content could not be removed");
         }
     }
 
-    fn check_space(&self, more: u64) -> Result<(), DepositError> {
+    pub(super) fn check_space(&self, more: u64) -> Result<(), DepositError> {
         let space = statvfs(&self.incoming)
             .map_err(|error| Error::Io { what: "cannot ask for free space", source: error.into() })?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
@@ -295,12 +305,13 @@ impl Drop for Share {
 #[must_use]
 pub fn full_in(scope: Scope) -> DepositError {
     match scope {
+        Scope::Documents(_) => DepositError::DocumentsFull,
         Scope::Inbox(_) => DepositError::InboxFull,
         Scope::Depositor(_) | Scope::Share { .. } => DepositError::ShareFull,
     }
 }
 
-fn full_or(what: &'static str, error: std::io::Error) -> DepositError {
+pub(super) fn full_or(what: &'static str, error: std::io::Error) -> DepositError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             DepositError::Full("the disk is full")

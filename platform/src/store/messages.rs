@@ -152,12 +152,14 @@ pub fn set_receipt(
     Ok(())
 }
 
-/// Whether a file belongs to a message.
+/// Whether a file belongs to a message, a document or an upload.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub fn has_blob(connection: &Connection, blob: &str) -> Result<bool, Error> {
-    let sql = "SELECT 1 FROM message WHERE blob = ?1 UNION ALL SELECT 1 FROM pending WHERE blob = ?1";
+    let sql = "SELECT 1 FROM message WHERE blob = ?1 UNION ALL SELECT 1 FROM pending WHERE blob = ?1
+               UNION ALL SELECT 1 FROM document WHERE blob = ?1
+               UNION ALL SELECT 1 FROM document_upload WHERE blob = ?1";
     Ok(connection.prepare_cached(sql)?.exists([blob])?)
 }
 

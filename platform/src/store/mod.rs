@@ -6,10 +6,13 @@
 pub mod accounts;
 pub mod blobs;
 pub mod crl;
+pub mod documents;
 pub mod messages;
+pub mod parts;
 pub mod pending;
 pub mod registrations;
 pub mod shape;
+pub mod uploads;
 pub mod usage;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +24,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use crate::error::Error;
 
 /// The schema, one step for each version. A step that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -221,6 +225,8 @@ mod tests {
         for (sql, index) in [
             (registrations::SWEEP, "registration_expiring"),
             (messages::SWEEP, "message_deleted"),
+            (documents::SWEEP, "document_deleted"),
+            (uploads::SWEEP, "document_upload_expiring"),
             (accounts::UNSENT, "credential_unsent"),
         ] {
             let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

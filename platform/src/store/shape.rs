@@ -15,6 +15,10 @@ use life_envelope::stream::{
 const SEQUENCE: u8 = 0x30;
 /// Tink's header begins with its own length.
 const TINK_HEADER_BYTE: u8 = 40;
+/// The bytes that say how long the header is.
+const STREAM_PREFIX: u64 = 13;
+/// The longest beginning of a document's stream: envelope with recipients and sharing statements, and Tink's header.
+pub const MAX_START: u64 = 1 << 20;
 /// What follows the trailer: its length as u32be.
 const TRAILER_LENGTH: u64 = 4;
 
@@ -33,6 +37,9 @@ pub enum ShapeError {
     /// Neither an envelope nor a sealed stream.
     #[error("neither an envelope nor a sealed stream")]
     Neither,
+    /// An envelope where only a sealed stream has its place.
+    #[error("not a sealed stream")]
+    NoStream,
     /// The stream ends where no segment can end.
     #[error("the sealed stream is truncated")]
     Truncated,
@@ -90,10 +97,7 @@ impl Screen {
                 let (Some(head), Some(first)) = (self.start.get(..header), self.start.get(header)) else {
                     return Ok(());
                 };
-                StreamHeader::parse(head).map_err(ShapeError::Envelope)?;
-                if *first != TINK_HEADER_BYTE {
-                    return Err(ShapeError::Neither);
-                }
+                stream_head(head, *first)?;
                 self.pass();
                 Ok(())
             }
@@ -137,8 +141,74 @@ fn begins(start: &[u8]) -> Result<Option<Kind>, ShapeError> {
     }
 }
 
+/// Checks the header of a stream (prefix and envelope) and the byte after it.
+fn stream_head(head: &[u8], first: u8) -> Result<(), ShapeError> {
+    StreamHeader::parse(head).map_err(ShapeError::Envelope)?;
+    if first == TINK_HEADER_BYTE { Ok(()) } else { Err(ShapeError::Neither) }
+}
+
+/// How long the beginning of a sealed stream is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamStart {
+    /// Prefix and envelope.
+    pub header: u64,
+}
+
+impl StreamStart {
+    /// The length with Tink's header.
+    #[must_use]
+    pub fn length(self) -> u64 {
+        self.header + TINK_HEADER as u64
+    }
+
+    /// Reads the beginning, up to and with Tink's header.
+    ///
+    /// # Errors
+    /// [`ShapeError::Io`].
+    pub fn read(self, file: &impl FileExt) -> Result<Vec<u8>, ShapeError> {
+        read(file, 0, self.length())
+    }
+}
+
+/// Checks the beginning of a document's stream, of which `length` bytes are in a file; nothing while it is not whole.
+///
+/// # Errors
+/// [`ShapeError`] as soon as it cannot become a sealed stream any more, or has too long a beginning.
+pub fn stream_start(file: &impl FileExt, length: u64) -> Result<Option<StreamStart>, ShapeError> {
+    let header = match begins(&read(file, 0, length.min(STREAM_PREFIX))?)? {
+        None => return Ok(None),
+        Some(Kind::Envelope) => return Err(ShapeError::NoStream),
+        Some(Kind::Stream { header }) => header as u64,
+    };
+    let start = StreamStart { header };
+    if start.length() > MAX_START {
+        return Err(ShapeError::Envelope(life_envelope::Error::TooLarge));
+    }
+    if length < start.length() {
+        return Ok(None);
+    }
+    parse_start(&start.read(file)?)?;
+    Ok(Some(start))
+}
+
+/// Checks a whole beginning: prefix, envelope and Tink's header, and nothing more.
+///
+/// # Errors
+/// [`ShapeError`].
+pub fn parse_start(bytes: &[u8]) -> Result<StreamHeader<'_>, ShapeError> {
+    if bytes.len() as u64 > MAX_START {
+        return Err(ShapeError::Envelope(life_envelope::Error::TooLarge));
+    }
+    let (head, tink) = bytes.split_last_chunk::<TINK_HEADER>().ok_or(ShapeError::Truncated)?;
+    let header = StreamHeader::parse(head).map_err(ShapeError::Envelope)?;
+    if tink.first() == Some(&TINK_HEADER_BYTE) { Ok(header) } else { Err(ShapeError::Neither) }
+}
+
 /// Checks the lengths of segments and trailer; what is in them is sealed.
-fn stream_end(file: &impl FileExt, header: u64, length: u64) -> Result<(), ShapeError> {
+///
+/// # Errors
+/// [`ShapeError`].
+pub fn stream_end(file: &impl FileExt, header: u64, length: u64) -> Result<(), ShapeError> {
     let trailer_end = length.checked_sub(TRAILER_LENGTH).ok_or(ShapeError::Truncated)?;
     let announced: [u8; 4] =
         read(file, trailer_end, TRAILER_LENGTH)?.try_into().map_err(|_| ShapeError::Trailer)?;

@@ -1,7 +1,7 @@
-//! How much room messages take up: in an inbox, and of one depositor's.
+//! How much room content takes up: messages in an inbox and of one depositor, documents of one owner.
 
 use life_pki::Uid;
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, OptionalExtension, Params};
 
 use crate::error::Error;
 
@@ -19,6 +19,8 @@ pub struct Usage {
 pub enum Scope {
     /// Everything of one depositor, in all inboxes.
     Depositor(Uid),
+    /// The documents of one owner.
+    Documents(Uid),
     /// One inbox.
     Inbox(Uid),
     /// What one depositor has in one inbox.
@@ -47,6 +49,10 @@ pub fn of(connection: &Connection, scope: Scope) -> Result<Usage, Error> {
             let pending = format!("SELECT {PENDING} WHERE depositor = ?");
             (one(connection, &kept, parameters)?, one(connection, &pending, parameters)?)
         }
+        Scope::Documents(owner) => {
+            let all = documents(connection, owner)?;
+            return Ok(Usage { messages: all.documents.saturating_add(all.uploads), bytes: all.bytes });
+        }
         Scope::Inbox(owner) => {
             let parameters = [owner.as_bytes()];
             let kept = "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM message
@@ -65,6 +71,39 @@ pub fn of(connection: &Connection, scope: Scope) -> Result<Usage, Error> {
         messages: kept.messages.saturating_add(pending.messages),
         bytes: kept.bytes.saturating_add(pending.bytes),
     })
+}
+
+/// What an owner's documents take up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Documents {
+    /// Documents, with those deleted lately.
+    pub documents: u64,
+    /// Open uploads.
+    pub uploads: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+    /// Readers of all documents.
+    pub readers: u64,
+}
+
+/// What an owner's documents take up by now.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn documents(connection: &Connection, owner: Uid) -> Result<Documents, Error> {
+    let sql = "SELECT documents, uploads, bytes, readers FROM document_usage WHERE uid = ?";
+    Ok(connection
+        .prepare_cached(sql)?
+        .query_row([owner.as_bytes()], |row| {
+            Ok(Documents {
+                documents: row.get(0)?,
+                uploads: row.get(1)?,
+                bytes: row.get(2)?,
+                readers: row.get(3)?,
+            })
+        })
+        .optional()?
+        .unwrap_or_default())
 }
 
 fn one(connection: &Connection, sql: &str, parameters: impl Params) -> Result<Usage, Error> {

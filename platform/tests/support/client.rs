@@ -153,6 +153,13 @@ pub fn json_request(method: &str, path: &str, body: &Value) -> Request<Body> {
     request
 }
 
+/// An append to an upload.
+pub fn append(upload: &str, offset: u64, body: impl Into<Body>) -> Request<Body> {
+    let mut request = octets("PATCH", upload, body);
+    request.headers_mut().insert("upload-offset", offset.into());
+    request
+}
+
 pub fn octets(method: &str, path: &str, body: impl Into<Body>) -> Request<Body> {
     let mut request = request(method, path, body);
     request.headers_mut().insert("content-type", "application/octet-stream".parse().unwrap());

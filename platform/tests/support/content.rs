@@ -10,7 +10,12 @@ pub fn envelope(content: &[u8], to: &PublicKey) -> Vec<u8> {
 
 /// An unsigned sealed stream of so many bytes of plaintext.
 pub fn stream(length: usize, to: &PublicKey) -> Vec<u8> {
-    let (mut out, mut sealer) = Sealer::new(DocumentId([7; 16]), 1, std::slice::from_ref(to)).unwrap();
+    stream_for(length, std::slice::from_ref(to))
+}
+
+/// The same for several recipients.
+pub fn stream_for(length: usize, to: &[PublicKey]) -> Vec<u8> {
+    let (mut out, mut sealer) = Sealer::new(DocumentId([7; 16]), 1, to).unwrap();
     let mut left = length;
     loop {
         let size = sealer.segment_size();
