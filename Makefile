@@ -39,7 +39,7 @@ bench: ## Measures, beside the raw limits, in one run.
 	$(CARGO) build --release --locked
 	LIFE_BIN_DIR=$(CURDIR)/target/release $(CARGO) bench --locked -p life-e2e --bench agent
 
-soak: ## Runs every test with the long counts: 4 GiB streams, hundreds of kills, a thousand random cases.
+soak: ## Runs every test with the long counts: 4 GiB streams, hundreds of kills, LIFE_SOAK_MINUTES (60) of load.
 	@scripts/need build test
 	$(CARGO) build --workspace --bins --locked
 	LIFE_SOAK=1 PROPTEST_CASES=1000 $(CARGO) test --workspace --locked

@@ -240,13 +240,20 @@ impl Clients {
 
 /// Connects to a socket.
 pub async fn channel(socket: PathBuf) -> Channel {
-    Endpoint::from_static("http://agent.invalid")
+    try_channel(socket).await.unwrap()
+}
+
+/// As [`channel`], where perhaps nobody listens.
+///
+/// # Errors
+/// What the transport says.
+pub async fn try_channel(socket: PathBuf) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_static("http://agent.invalid")
         .initial_stream_window_size(2 << 20)
-        .initial_connection_window_size(4 << 20)
-        .connect_with_connector(tower::service_fn(move |_| {
-            let socket = socket.clone();
-            async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
-        }))
-        .await
-        .unwrap()
+        .initial_connection_window_size(4 << 20);
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    endpoint.connect_with_connector(connector).await
 }

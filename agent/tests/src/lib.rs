@@ -9,6 +9,7 @@ pub mod agent;
 pub mod binaries;
 pub mod dev;
 pub mod forge;
+pub mod load;
 pub mod platform;
 pub mod process;
 pub mod skip;

@@ -30,6 +30,12 @@ impl Platform {
     /// Initialises and starts a platform; `init` gets the further arguments.
     #[must_use]
     pub fn start_with(init: &[&str]) -> Self {
+        Self::start_edited(init, str::to_owned)
+    }
+
+    /// As [`Platform::start_with`], with `platform.toml` edited before the start.
+    #[must_use]
+    pub fn start_edited(init: &[&str], edit: impl FnOnce(&str) -> String) -> Self {
         let dir = TempDir::with_prefix("life-platform-").unwrap();
         let out = Command::new(binaries::path("life-platform"))
             .args(["init", "--json", "--listen", "127.0.0.1:0", "--dir"])
@@ -40,6 +46,8 @@ impl Platform {
         assert!(out.status.success(), "init: {}", String::from_utf8_lossy(&out.stderr));
         let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
         let ca_fingerprint = json["ca_fingerprint"].as_str().unwrap().to_owned();
+        let config = dir.path().join("platform.toml");
+        std::fs::write(&config, edit(&std::fs::read_to_string(&config).unwrap())).unwrap();
         let mut platform = Self { dir, serve: None, ca: None, origin: String::new(), ca_fingerprint };
         platform.start_ca();
         platform.start_serve();
