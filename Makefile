@@ -26,6 +26,7 @@ test: ## Runs every test.
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
 	@client-stubs/python/test
+	@client-stubs/typescript/test
 
 lint: ## Checks format, lints, layers, licences and scripts.
 	@scripts/need build lint
@@ -33,6 +34,7 @@ lint: ## Checks format, lints, layers, licences and scripts.
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@scripts/check-layers
 	@scripts/check-tree
+	@client-stubs/typescript/lint
 
 bench: ## Measures, beside the raw limits, in one run.
 	@scripts/need build bench
@@ -58,4 +60,4 @@ uninstall: ## Takes away what install put there.
 
 clean: ## Removes everything that was built.
 	$(CARGO) clean
-	rm -rf .venv
+	rm -rf .venv client-stubs/typescript/{build,node_modules,proto,src/contract}

@@ -36,6 +36,7 @@ def test_encrypt_and_decrypt(agent, practice, patient, size):
     content = os.urandom(size)
     sealed = agent.encrypt(content, to=[patient], user=practice)
     assert {one.user for one in sealed.recipients} == {practice, patient}
+    assert all(isinstance(one.trust, Trust) for one in sealed.recipients if one.user == patient)
     for reader in (practice, patient):
         opened = agent.decrypt(sealed.envelope, user=reader)
         assert opened.plaintext == content

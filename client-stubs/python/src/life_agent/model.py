@@ -82,6 +82,7 @@ class Recipient:
     root_key_hash: bytes
     origin: Origin | None
     shared_by: str | None = None
+    trust: Trust | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,7 +236,13 @@ def signature_of(report: Any) -> Signature:
 def recipients_of(recipients: Any) -> tuple[Recipient, ...]:
     """A list of recipients."""
     return tuple(
-        Recipient(uid_of(one.user), one.root_key_hash, member(Origin, one.origin), uid_of(one.shared_by))
+        Recipient(
+            user=uid_of(one.user),
+            root_key_hash=one.root_key_hash,
+            origin=member(Origin, one.origin),
+            shared_by=uid_of(one.shared_by),
+            trust=member(Trust, one.trust),
+        )
         for one in recipients
     )
 
