@@ -36,6 +36,12 @@ reasons! {
     DEADLINE_EXCEEDED;
     /// The content does not open, whatever the cause.
     DECRYPTION_FAILED;
+    /// The platform shows another document, version or owner than was signed, or a description of another content.
+    DOCUMENT_MISMATCH;
+    /// No such document, or the user may not read it.
+    DOCUMENT_NOT_FOUND;
+    /// The platform stores no more documents for the user.
+    DOCUMENTS_FULL;
     /// The given fingerprint is not that of the account.
     FINGERPRINT_MISMATCH;
     /// The bytes are not what the format says.
@@ -60,6 +66,8 @@ reasons! {
     MESSAGE_TOO_LARGE;
     /// None of the envelope's recipients is the user.
     NOT_A_RECIPIENT;
+    /// Only a document's owner may change it.
+    NOT_THE_OWNER;
     /// The passphrase is shorter than 12 bytes.
     PASSPHRASE_TOO_SHORT;
     /// The caller may not call the method.
@@ -130,6 +138,8 @@ reasons! {
     UNIMPLEMENTED;
     /// The vault died, or does not answer.
     VAULT_UNAVAILABLE;
+    /// The document is of another version than the caller says.
+    VERSION_CONFLICT;
     /// The passphrase does not open the file.
     WRONG_PASSPHRASE;
     /// The credential is another user's than expected.

@@ -112,6 +112,9 @@ pub struct Limits {
     pub stall_seconds: Seconds<600>,
     /// How long a caller may leave its own stream without a message, in seconds: 1 to 604800.
     pub input_stall_seconds: Seconds<60>,
+    /// How long an upload or download of a document goes on without progress while the platform does not answer, in
+    /// seconds: 0 to 86400.
+    pub platform_patience_seconds: Seconds<120>,
     /// How long running calls have to end when the agent stops, in seconds: 0 to 600.
     pub drain_seconds: Seconds<10>,
 }
@@ -245,6 +248,8 @@ impl Config {
         bound((1..=604_800).contains(&self.limits.stall_seconds.0), "limits.stall_seconds", "1 to 604800")?;
         let stall = self.limits.input_stall_seconds.0;
         bound((1..=604_800).contains(&stall), "limits.input_stall_seconds", "1 to 604800")?;
+        let patience = self.limits.platform_patience_seconds.0;
+        bound(patience <= 86_400, "limits.platform_patience_seconds", "0 to 86400")?;
         bound(self.limits.drain_seconds.0 <= 600, "limits.drain_seconds", "0 to 600")?;
         let both = self.platform.origin.is_some() == self.platform.ca_fingerprint.is_some();
         bound(both, "platform", "origin and ca_fingerprint go together")?;

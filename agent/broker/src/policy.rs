@@ -148,7 +148,8 @@ impl<S> Policy<S> {
 
 /// Whether the caller sends many messages, each of which is gone when the next comes.
 fn streams_in(path: &str) -> bool {
-    path.ends_with("Stream") || path == "/life.agent.v1.Messages/Send"
+    path.ends_with("Stream")
+        || matches!(path, "/life.agent.v1.Documents/Upload" | "/life.agent.v1.Messages/Send")
 }
 
 /// The decision: by method and the caller's user, nothing else.

@@ -9,6 +9,7 @@ use life_proto::v1::agent_server::AgentServer;
 use life_proto::v1::credentials_server::CredentialsServer;
 use life_proto::v1::crypto_server::CryptoServer;
 use life_proto::v1::directory_server::DirectoryServer;
+use life_proto::v1::documents_server::DocumentsServer;
 use life_proto::v1::locked::Cause;
 use life_proto::v1::messages_server::MessagesServer;
 use life_proto::{FILE_DESCRIPTOR_SET, MESSAGE_LIMIT};
@@ -19,7 +20,7 @@ use tonic::transport::Server;
 use crate::agent::Agent;
 use crate::connections::incoming;
 use crate::policy::PolicyLayer;
-use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Messages};
+use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Documents, Messages};
 use crate::socket::Socket;
 use crate::vault::{Fresh, Order, Vault};
 
@@ -119,6 +120,7 @@ fn services(agent: &Arc<Agent>) -> Result<Router, Box<dyn std::error::Error + Se
         .add_service(CredentialsServer::new(Credentials(a())))
         .add_service(CryptoServer::new(Crypto(a())).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(DirectoryServer::new(DirectoryService(a())))
+        .add_service(DocumentsServer::new(Documents(a())))
         .add_service(MessagesServer::new(Messages(a()))))
 }
 

@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::names::UserName;
 use crate::output::{Format, Output};
 use crate::verbs::{
-    completions, decrypt, dev, encrypt, events, inbox, lock, man, register, send, share, sign, status,
-    unlock, user, verify,
+    completions, decrypt, dev, documents, encrypt, events, inbox, lock, man, register, send, share, sign,
+    status, unlock, user, verify,
 };
 
 /// Encrypts, decrypts, signs and verifies health care data, through the LIFE agent that holds the keys.
@@ -50,6 +50,7 @@ pub enum Command {
     Completions(completions::Arguments),
     Decrypt(decrypt::Arguments),
     Dev(dev::Arguments),
+    Documents(documents::Arguments),
     Encrypt(encrypt::Arguments),
     Events(events::Arguments),
     Inbox(inbox::Arguments),

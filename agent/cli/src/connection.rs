@@ -10,7 +10,8 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use life_proto::v1::{
     accounts_client::AccountsClient, agent_client::AgentClient, credentials_client::CredentialsClient,
-    crypto_client::CryptoClient, directory_client::DirectoryClient, messages_client::MessagesClient,
+    crypto_client::CryptoClient, directory_client::DirectoryClient, documents_client::DocumentsClient,
+    messages_client::MessagesClient,
 };
 use life_sys::peer::{own_uid, peer};
 use tokio::net::UnixStream;
@@ -94,6 +95,8 @@ impl Connection {
         crypto -> CryptoClient;
         /// The service Directory.
         directory -> DirectoryClient;
+        /// The service Documents.
+        documents -> DocumentsClient;
         /// The service Messages.
         messages -> MessagesClient;
     }

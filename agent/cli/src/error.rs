@@ -198,6 +198,13 @@ impl Refusal {
                  command with --resume {registration}"
             ));
         }
+        // The id may be the agent's own; with it the command completes what it began.
+        if matches!(self.exit(), Exit::Temporary | Exit::Unavailable)
+            && self.reason != "VERSION_CONFLICT"
+            && let Some(id) = self.metadata.get("document_id")
+        {
+            return Some(format!("to go on, run the same command with --id {id}"));
+        }
         if self.code == Code::Unimplemented {
             return Some("the agent is older than this program: install both from one release".into());
         }

@@ -56,6 +56,29 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// A document: a UUID, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DocumentId(String);
+
+/// The text does not name a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a document: give an id such as life documents list prints, a UUID")]
+pub struct InvalidDocument;
+
+impl FromStr for DocumentId {
+    type Err = InvalidDocument;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDocument> {
+        if is_uuid(text) { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidDocument) }
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
 /// Whether a text has the shape of a UUID (RFC 9562 §4).
 fn is_uuid(text: &str) -> bool {
     text.len() == 36

@@ -12,6 +12,7 @@ use life_proto::v1::agent_client::AgentClient;
 use life_proto::v1::credentials_client::CredentialsClient;
 use life_proto::v1::crypto_client::CryptoClient;
 use life_proto::v1::directory_client::DirectoryClient;
+use life_proto::v1::documents_client::DocumentsClient;
 use life_proto::v1::messages_client::MessagesClient;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
@@ -200,6 +201,8 @@ pub struct Clients {
     pub crypto: CryptoClient<Channel>,
     /// Directory.
     pub directory: DirectoryClient<Channel>,
+    /// Documents.
+    pub documents: DocumentsClient<Channel>,
     /// Messages.
     pub messages: MessagesClient<Channel>,
 }
@@ -217,6 +220,7 @@ impl Clients {
                 .max_decoding_message_size(limit)
                 .max_encoding_message_size(limit),
             directory: DirectoryClient::new(channel.clone()),
+            documents: DocumentsClient::new(channel.clone()),
             messages: MessagesClient::new(channel),
         }
     }

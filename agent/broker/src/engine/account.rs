@@ -28,7 +28,8 @@ pub struct Account {
 /// As many strangers are looked up to judge one envelope: sharers, and owners of keys not met yet.
 const MOST_STRANGERS: usize = 16;
 
-/// Accounts for the recipients of a signed content. `original` is the SHA-256 of its SignedData message.
+/// Accounts for the recipients of a signed content. `original` is the SHA-256 of its SignedData message. Where a
+/// sharer is named, nobody else's statements count.
 ///
 /// A sharing statement that cannot be proven counts as none; only where somebody is left unaccounted for is it told
 /// what stood against its proof.
@@ -40,12 +41,14 @@ pub async fn account(
     envelope: &Envelope<'_>,
     verified: &Verified,
     original: &[u8; 32],
+    sharer: Option<Uid>,
 ) -> Result<Account> {
     let mut open: Vec<(Uid, SignedData<'_>)> = envelope
         .statements()
         .iter()
         .filter_map(|der| SignedData::parse(der).ok())
         .filter_map(|signed| Some((signed.claimed_attributes().ok()?.context().sender(), signed)))
+        .filter(|(sender, _)| sharer.is_none_or(|only| *sender == only))
         .collect();
     let receipts = Receipts::of(identity, envelope)?;
     let (mut attested, mut doubt, mut strangers) = (Vec::new(), None, 0);
@@ -80,12 +83,12 @@ pub async fn account(
     }
 }
 
-/// The receipts that an envelope has for its statements, by the signature each is about; the earliest where several are
-/// about one.
-struct Receipts<'a>(BTreeMap<[u8; 32], &'a [u8]>);
+/// The receipts that an envelope carries, by the signature each is about; the earliest where several are about one.
+pub struct Receipts<'a>(BTreeMap<[u8; 32], &'a [u8]>);
 
 impl<'a> Receipts<'a> {
-    fn of(identity: &Identity, envelope: &'a Envelope<'_>) -> Result<Self> {
+    /// Those of an envelope that verify.
+    pub fn of(identity: &Identity, envelope: &'a Envelope<'_>) -> Result<Self> {
         let now = clock::now()?;
         let root = &identity.binding.bundle.server_root;
         let mut good: Vec<_> = envelope
@@ -96,6 +99,11 @@ impl<'a> Receipts<'a> {
         good.sort_by_key(|(receipt, _)| std::cmp::Reverse(receipt.time));
         Ok(Self(good.into_iter().map(|(receipt, der)| (receipt.signature_digest, der)).collect()))
     }
+
+    /// The one over a signature, given the SHA-256 of its value.
+    pub fn over(&self, signature_digest: &[u8; 32]) -> Option<&'a [u8]> {
+        self.0.get(signature_digest).copied()
+    }
 }
 
 /// Verifies one sharing statement.
@@ -104,7 +112,7 @@ async fn attest(
     signed: &SignedData<'_>,
     receipts: &Receipts<'_>,
 ) -> Result<Option<AttestedStatement>> {
-    let receipt = receipts.0.get(&signed.signature_digest()).copied();
+    let receipt = receipts.over(&signed.signature_digest());
     let judgement =
         judge(identity, signed, Signed::Enclosed, Purpose::Share, Form::Statement, receipt).await?;
     let content = signed.content().unwrap_or_default();

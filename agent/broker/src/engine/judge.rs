@@ -99,6 +99,11 @@ impl Examined {
             signature_digest: signed.signature_digest(),
         }
     }
+
+    /// SHA-256 of the signature's value.
+    pub fn signature_digest(&self) -> &[u8; 32] {
+        &self.signature_digest
+    }
 }
 
 /// As [`judge`], for a signature whose value was verified before.

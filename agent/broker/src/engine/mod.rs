@@ -1,10 +1,11 @@
-//! The work of the Crypto and Messages services: sealing, opening, signing, judging, on behalf of one identity.
+//! The work of the Crypto, Documents and Messages services: sealing, opening, signing, judging, on behalf of one identity.
 //!
 //! Content keys and plaintext live here while a call runs; long-term keys never do.
 
 mod account;
 mod detached;
 mod digests;
+mod documents;
 mod flow;
 mod judge;
 mod open;
@@ -16,14 +17,15 @@ mod share;
 mod spool;
 
 pub use detached::{sign, sign_stream, verify, verify_stream};
+pub use documents::{Current as CurrentDocument, Documents, Put as PutDocument, Wanted};
 pub use flow::{Sink, Source};
 pub use judge::receipt;
 pub use open::{OpenOptions, open};
 pub use open_stream::{Release, open_stream};
-pub use recipients::{Document, fresh_id, parse_recipients};
+pub use recipients::{Document, fresh_id, parse_recipients, parse_users};
 pub use seal::seal;
 pub use seal_stream::seal_stream;
-pub use share::share;
+pub use share::{Shared, share};
 
 use life_proto::v1::{self, TrustState};
 

@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use life_envelope::signature::{Signed, content_digest};
 use life_envelope::{ContentKey, Envelope, Form, Purpose, SignedData};
+use life_pki::Uid;
 use life_proto::v1;
 
-use super::account::{account, unaccounted};
+use super::account::{Receipts, account, unaccounted};
 use super::judge::{Examined, Judgement, judge_examined};
 use super::{compute, told};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
+use crate::names;
 
 /// What a reader accepts.
 pub struct OpenOptions {
@@ -19,6 +21,35 @@ pub struct OpenOptions {
     pub accept_unsigned: bool,
     /// The platform's receipt.
     pub receipt: Option<Bytes>,
+    /// What it must be, where it comes from the platform's documents.
+    pub stored: Option<Stored>,
+}
+
+/// What a stored document's parts must be. Only its owner's sharing statements count.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Who must have signed it.
+    pub owner: Uid,
+    /// The document.
+    pub id: [u8; 16],
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of the value of its signature, where that is known.
+    pub signature: Option<[u8; 32]>,
+}
+
+impl Stored {
+    /// Compares it with what was signed.
+    ///
+    /// # Errors
+    /// DOCUMENT_MISMATCH.
+    pub fn check(&self, report: &v1::SignatureReport) -> Result<(), Fault> {
+        let fits = report.signer == names::user(&self.owner)
+            && report.document_id == names::uuid(&self.id)
+            && report.document_version == self.version
+            && self.signature.is_none_or(|digest| report.signature_digest == digest.as_slice());
+        if fits { Ok(()) } else { Err(Fault::DocumentMismatch) }
+    }
 }
 
 impl OpenOptions {
@@ -33,19 +64,27 @@ impl OpenOptions {
             _ => return Err(Error::field("purpose", "is neither DOCUMENT nor MESSAGE")),
         };
         let receipt = Some(receipt).filter(|receipt| !receipt.is_empty());
-        Ok(Self { purpose, accept_unsigned, receipt })
+        Ok(Self { purpose, accept_unsigned, receipt, stored: None })
     }
 
     /// Refuses what the reader does not accept.
     ///
     /// # Errors
-    /// The fault of a signature that is not valid, SIGNATURE_MISSING unless unsigned content is accepted.
+    /// The fault of a signature that is not valid, SIGNATURE_MISSING unless unsigned content is accepted,
+    /// DOCUMENT_MISMATCH.
     pub fn accept(&self, judgement: &Judgement) -> Result<()> {
         match &judgement.fault {
-            None => Ok(()),
+            None => {
+                self.stored.as_ref().map_or(Ok(()), |it| it.check(&judgement.report).map_err(Error::from))
+            }
             Some(error) if error.fault() == Fault::SignatureMissing && self.accept_unsigned => Ok(()),
             Some(error) => Err(error.clone()),
         }
+    }
+
+    /// Whose sharing statements count; everybody's who may share when not set.
+    pub fn sharer(&self) -> Option<Uid> {
+        self.stored.as_ref().map(|stored| stored.owner)
     }
 }
 
@@ -117,7 +156,11 @@ pub async fn open(identity: &Identity, message: Bytes, options: &OpenOptions) ->
         }
         Read::Broken(error) => (Judgement::invalid(error), [0; 32], None),
         Read::Signed { examined, digest, inner, .. } => {
-            let receipt = options.receipt.as_deref();
+            // An envelope may bring the receipt over its own signature.
+            let receipt = match &options.receipt {
+                Some(receipt) => Some(receipt.as_ref()),
+                None => Receipts::of(identity, &envelope)?.over(examined.signature_digest()),
+            };
             let judgement =
                 judge_examined(identity, *examined, options.purpose, Form::Content, receipt).await?;
             (judgement, digest, inner)
@@ -126,7 +169,7 @@ pub async fn open(identity: &Identity, message: Bytes, options: &OpenOptions) ->
     let recipients = match &judgement.verified {
         None => unaccounted(&envelope),
         Some(verified) => {
-            let accounted = account(identity, &envelope, verified, &digest).await?;
+            let accounted = account(identity, &envelope, verified, &digest, options.sharer()).await?;
             if let Err(fault) = accounted.check(identity) {
                 judgement.spoil(fault);
             }

@@ -226,7 +226,8 @@ async fn check(
     };
     let mut recipients = unaccounted(envelope);
     if let (Some(verified), Some(trailer)) = (&judgement.verified, &checked.ending.trailer) {
-        let accounted = account(identity, envelope, verified, &content_digest(trailer)).await?;
+        let accounted =
+            account(identity, envelope, verified, &content_digest(trailer), options.sharer()).await?;
         recipients = accounted.to_wire(identity).await;
         if let Err(fault) = accounted.check(identity) {
             judgement.spoil(fault);

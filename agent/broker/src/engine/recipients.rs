@@ -62,10 +62,15 @@ impl Document {
 
 /// Reads user names, 0 to 256; duplicates count once.
 pub fn parse_recipients(recipients: &[String]) -> Result<BTreeSet<Uid>> {
-    if recipients.len() > MOST {
-        return Err(Error::field("recipients", "has more than 256 entries"));
+    parse_users("recipients", recipients)
+}
+
+/// The same for a field of another name.
+pub fn parse_users(field: &'static str, users: &[String]) -> Result<BTreeSet<Uid>> {
+    if users.len() > MOST {
+        return Err(Error::field(field, "has more than 256 entries"));
     }
-    recipients.iter().map(|name| names::parse_user("recipients", name)).collect()
+    users.iter().map(|name| names::parse_user(field, name)).collect()
 }
 
 /// A fresh random UUID, version 4.

@@ -9,9 +9,9 @@ use life_envelope::{ContentKey, DocumentContext, Envelope, Form, Purpose, Sharin
 use life_pki::Uid;
 use life_proto::v1;
 
-use super::account::account;
+use super::account::{Receipts, account};
 use super::judge::{Examined, judge_examined, receipt as certify};
-use super::open::{Read, content_key};
+use super::open::{Read, Stored, content_key};
 use super::open_stream::is_stream;
 use super::recipients::Resolved;
 use super::seal::sign_enclosed;
@@ -19,19 +19,30 @@ use super::{compute, told};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 
-/// Adds recipients to an envelope, or to the header of a sealed stream whose sealed trailer is given.
+/// What is shared.
+pub struct Shared<'a> {
+    /// An envelope, or everything in a sealed stream before its first segment.
+    pub message: Bytes,
+    /// A sealed stream's sealed trailer.
+    pub trailer: Bytes,
+    /// The platform's receipt over the signature.
+    pub receipt: Option<&'a [u8]>,
+    /// What it must be, where it comes from the platform's documents.
+    pub stored: Option<Stored>,
+}
+
+/// Adds recipients to an envelope, or to the header of a sealed stream.
 ///
 /// # Errors
-/// As `Crypto.Share`.
+/// As `Crypto.Share`; DOCUMENT_MISMATCH.
 pub async fn share(
     identity: &Identity,
     users: &BTreeSet<Uid>,
-    message: Bytes,
-    trailer: Bytes,
-    receipt: Option<&[u8]>,
+    shared: Shared<'_>,
 ) -> Result<(Vec<u8>, Vec<v1::Recipient>)> {
+    let Shared { message, trailer, receipt, stored } = shared;
     if is_stream(&message) {
-        return share_stream(identity, users, &message, &trailer, receipt).await;
+        return share_stream(identity, users, &message, &trailer, (receipt, stored)).await;
     }
     if !trailer.is_empty() {
         return Err(Error::field("trailer", "belongs to a sealed stream, and the envelope is none"));
@@ -48,7 +59,12 @@ pub async fn share(
         Read::Unsigned(_) => return Err(Fault::SignatureMissing.into()),
         Read::Broken(error) => return Err(error.into()),
         Read::Signed { examined, claimed, digest, .. } => {
-            Original { examined: *examined, purpose: claimed?, digest, form: Form::Content, receipt }
+            // An envelope may bring the receipt over its own signature.
+            let own =
+                Receipts::of(identity, &envelope)?.over(examined.signature_digest()).map(<[u8]>::to_vec);
+            let receipt = receipt.map(<[u8]>::to_vec).or(own);
+            let (examined, purpose, form) = (*examined, claimed?, Form::Content);
+            Original { examined, purpose, digest, form, receipt, stored }
         }
     };
     let recipients = add(identity, users, &mut envelope, &key, original).await?;
@@ -61,7 +77,7 @@ async fn share_stream(
     users: &BTreeSet<Uid>,
     message: &[u8],
     trailer: &[u8],
-    receipt: Option<&[u8]>,
+    (receipt, stored): (Option<&[u8]>, Option<Stored>),
 ) -> Result<(Vec<u8>, Vec<v1::Recipient>)> {
     let length = header_length(message)?.unwrap_or(message.len());
     let (head, tink) = message.split_at_checked(length).unwrap_or((message, &[]));
@@ -86,14 +102,15 @@ async fn share_stream(
         return Err(Fault::SignatureInvalid.because("the trailer belongs to another stream"));
     }
     let (examined, purpose) = (Examined::of(&signed, Signed::Enclosed), claimed.context().purpose());
-    let digest = content_digest(&trailer);
-    let original = Original { examined, purpose, digest, form: Form::Manifest, receipt };
+    let (digest, form) = (content_digest(&trailer), Form::Manifest);
+    let receipt = receipt.map(<[u8]>::to_vec);
+    let original = Original { examined, purpose, digest, form, receipt, stored };
     let recipients = add(identity, users, header.envelope_mut(), &key, original).await?;
     Ok(([header.to_bytes()?, tink.to_vec()].concat(), recipients))
 }
 
 /// The signature that a statement is about.
-struct Original<'a> {
+struct Original {
     examined: Examined,
     /// What it claims to be for.
     purpose: Purpose,
@@ -102,7 +119,9 @@ struct Original<'a> {
     /// What it must stand over.
     form: Form,
     /// The platform's receipt over it.
-    receipt: Option<&'a [u8]>,
+    receipt: Option<Vec<u8>>,
+    /// What it must be.
+    stored: Option<Stored>,
 }
 
 async fn add(
@@ -110,18 +129,22 @@ async fn add(
     users: &BTreeSet<Uid>,
     envelope: &mut Envelope<'_>,
     key: &ContentKey,
-    original: Original<'_>,
+    original: Original,
 ) -> Result<Vec<v1::Recipient>> {
-    let Original { examined, purpose, digest, form, receipt } = original;
+    let Original { examined, purpose, digest, form, receipt, stored } = original;
+    let sharer = stored.as_ref().map(|stored| stored.owner);
     if !matches!(purpose, Purpose::Document | Purpose::Message) {
         return Err(Fault::PurposeMismatch.into());
     }
-    let judgement = judge_examined(identity, examined, purpose, form, receipt).await?;
+    let judgement = judge_examined(identity, examined, purpose, form, receipt.as_deref()).await?;
     let verified = match (judgement.fault, judgement.verified) {
         (None, Some(verified)) => verified,
         (fault, _) => return Err(fault.unwrap_or_else(|| Fault::SignatureInvalid.into())),
     };
-    let before = account(identity, envelope, &verified, &digest).await?;
+    if let Some(stored) = stored {
+        stored.check(&judgement.report)?;
+    }
+    let before = account(identity, envelope, &verified, &digest, sharer).await?;
     before.check(identity)?;
     if !before.accounting.may_share(identity.uid) {
         return Err(Fault::RecipientMismatch.into());
@@ -144,7 +167,7 @@ async fn add(
         Ok(receipt) => envelope.add_statement_receipt(&receipt)?,
         Err(error) => tracing::info!(%error, "shared without a receipt"),
     }
-    let recipients = account(identity, envelope, &verified, &digest).await?.to_wire(identity).await;
+    let recipients = account(identity, envelope, &verified, &digest, sharer).await?.to_wire(identity).await;
     told(identity, None, &recipients).await;
     Ok(recipients)
 }

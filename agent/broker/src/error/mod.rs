@@ -53,6 +53,9 @@ faults! {
     CredentialUntrusted FailedPrecondition CREDENTIAL_UNTRUSTED "the credential is not of this platform", "its certificates do not lead to the platform's CA", "check which platform the agent is bound to";
     DeadlineExceeded DeadlineExceeded DEADLINE_EXCEEDED "the call took too long", "its deadline passed", "try again with a later deadline";
     DecryptionFailed InvalidArgument DECRYPTION_FAILED "the content does not open", "it is damaged, or was not made for this user's key", "ask the sender for it again";
+    DocumentMismatch DataLoss DOCUMENT_MISMATCH "the document is refused", "the platform shows another one than its owner signed", "do not rely on it; tell the platform's operator";
+    DocumentNotFound NotFound DOCUMENT_NOT_FOUND "there is no such document", "the platform does not have it, or not for this user", "list the documents";
+    DocumentsFull ResourceExhausted DOCUMENTS_FULL "the document was not stored", "the platform stores no more for this user", "delete documents that are no longer needed";
     FingerprintMismatch FailedPrecondition FINGERPRINT_MISMATCH "the fingerprint is not confirmed", "it differs from that of the account", "compare again with the person; if it still differs, do not go on";
     FormatInvalid InvalidArgument FORMAT_INVALID "the bytes are not readable", "they are not of the expected format", "check that the right file was given, whole";
     FormatRefused InvalidArgument FORMAT_REFUSED "the content is refused", "it has a form that the rules forbid", "ask the sender to make it with an up-to-date program";
@@ -65,6 +68,7 @@ faults! {
     MessageNotFound NotFound MESSAGE_NOT_FOUND "there is no such message", "the inbox does not have it", "list the inbox";
     MessageTooLarge InvalidArgument MESSAGE_TOO_LARGE "the content is too large", "the call takes less", "use the streaming call";
     NotARecipient FailedPrecondition NOT_A_RECIPIENT "the content is not for this user", "none of its recipients has the user's key", "act as another user, or ask the sender to share it";
+    NotTheOwner PermissionDenied NOT_THE_OWNER "the document stays as it is", "only its owner may change it", "ask its owner";
     PassphraseTooShort InvalidArgument PASSPHRASE_TOO_SHORT "the passphrase is not accepted", "it has fewer than 12 bytes", "choose a longer one";
     PermissionDenied PermissionDenied PERMISSION_DENIED "the call is not allowed", "the caller runs as another user than the agent", "run it as the agent's own user";
     PlatformMismatch FailedPrecondition PLATFORM_MISMATCH "the agent is bound to another platform", "it keeps to the first one", "use an agent with another state folder for another platform";
@@ -100,6 +104,7 @@ faults! {
     TooManyIdentities ResourceExhausted TOO_MANY_IDENTITIES "the user was not unlocked", "as many users are unlocked as the configuration allows", "lock one first";
     Unimplemented Unimplemented UNIMPLEMENTED "there is no such method", "this version of the agent does not have it", "update the agent";
     VaultUnavailable Unavailable VAULT_UNAVAILABLE "the vault does not answer", "it died or was restarted; everything is locked", "unlock again";
+    VersionConflict Aborted VERSION_CONFLICT "the document is of another version", "it changed meanwhile, or its id was taken already", "look at it as it is now, and name that version";
     WrongPassphrase Unauthenticated WRONG_PASSPHRASE "the credential did not open", "the passphrase is wrong", "try again";
     WrongUser FailedPrecondition WRONG_USER "the credential is not accepted", "it belongs to another user than expected", "use the right file, or name its user";
 }
@@ -143,6 +148,32 @@ impl Error {
     /// What was added under a key.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.iter().find(|(name, _)| *name == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it lies in the content itself: another content may be good.
+    pub fn is_about_content(&self) -> bool {
+        use Fault as F;
+        matches!(
+            self.fault,
+            F::DecryptionFailed
+                | F::DocumentMismatch
+                | F::FormatInvalid
+                | F::FormatRefused
+                | F::NotARecipient
+                | F::PurposeMismatch
+                | F::RecipientMismatch
+                | F::RecipientUnaccounted
+                | F::SignatureInvalid
+                | F::SignatureMissing
+                | F::SignerTimeUnproven
+                | F::SignerUnknown
+                | F::AccountLogForked
+                | F::AccountLogInvalid
+                | F::AccountLogRolledBack
+                | F::IdentityChanged
+                | F::RecipientNotFound
+                | F::RecipientUntrusted
+        )
     }
 
     /// Which fault it is.

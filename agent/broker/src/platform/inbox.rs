@@ -62,6 +62,15 @@ pub fn time(text: &str) -> Result<Timestamp> {
     text.parse().map_err(|_| unreadable())
 }
 
+/// Where a list goes on, as a further part of its query.
+pub(super) fn query(after: &str) -> String {
+    let after: String = after
+        .bytes()
+        .map(|c| if c.is_ascii_alphanumeric() { char::from(c).to_string() } else { format!("%{c:02X}") })
+        .collect();
+    if after.is_empty() { after } else { format!("&after={after}") }
+}
+
 fn missing(error: Error) -> Error {
     if is_not_found(&error) { Fault::MessageNotFound.into() } else { error }
 }
@@ -95,12 +104,7 @@ impl Client {
 
     /// A page of one's own inbox.
     pub async fn inbox(&self, limit: u32, after: &str) -> Result<Page> {
-        let after: String = after
-            .bytes()
-            .map(|c| if c.is_ascii_alphanumeric() { char::from(c).to_string() } else { format!("%{c:02X}") })
-            .collect();
-        let query = if after.is_empty() { String::new() } else { format!("&after={after}") };
-        self.get(&format!("/v1/inbox?limit={limit}{query}")).await
+        self.get(&format!("/v1/inbox?limit={limit}{}", query(after))).await
     }
 
     /// A message of one's own inbox: its receipt, if there is one, and its body.

@@ -1,6 +1,7 @@
 //! The platform: who it is, how it is reached, and what it is asked.
 
 mod binding;
+mod documents;
 mod http;
 mod inbox;
 mod origin;
@@ -10,6 +11,7 @@ mod rest;
 mod tls;
 
 pub use binding::{Binding, Platform};
+pub use documents::{DocumentCommit, Record, Sharing, Upload};
 pub use http::{BODY_PAUSE, Client, next_piece};
 pub use inbox::{Deposit, time};
 pub use origin::{Origin, parse_fingerprint};

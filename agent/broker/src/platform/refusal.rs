@@ -16,6 +16,9 @@ struct Problem {
     reason: String,
     #[serde(default)]
     title: String,
+    /// The version that a document has, where another was asked for.
+    #[serde(default)]
+    current_version: Option<u64>,
 }
 
 /// rustls' error, however many I/O errors it is wrapped in: their `source` leaves out what they wrap.
@@ -56,6 +59,7 @@ pub fn tls_fault(error: &rustls::Error) -> Error {
 /// Turns a refusal into a fault: by the platform's reason where ours has the same name, else by status.
 pub async fn refused(answer: Response<Incoming>) -> Error {
     let status = answer.status();
+    let offset = answer.headers().get("upload-offset").and_then(|it| it.to_str().ok()?.parse::<u64>().ok());
     let body = whole(answer.into_body()).await.unwrap_or_default();
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     let reason: String = problem
@@ -67,7 +71,10 @@ pub async fn refused(answer: Response<Incoming>) -> Error {
     let error = fault_of(&reason, status);
     let title: String = problem.title.chars().filter(|c| !c.is_control()).take(200).collect();
     tracing::info!(status = status.as_u16(), reason, "the platform refused");
-    error
+    let numbers = [("current_version", problem.current_version), ("upload_offset", offset)];
+    let numbers = numbers.into_iter().filter_map(|(key, number)| Some((key, number?)));
+    numbers
+        .fold(error, |error, (key, number)| error.with(key, number.to_string()))
         .with("platform_status", status.as_u16().to_string())
         .with("platform_reason", reason)
         .with("platform_title", title)
@@ -83,6 +90,9 @@ fn fault_of(reason: &str, status: StatusCode) -> Error {
         "DEPOSIT_LIMIT" => {
             Fault::InboxFull.because("the sender's share of it, or of the platform, is used up")
         }
+        "DOCUMENT_CONFLICT" => Fault::VersionConflict.because("its id was taken already"),
+        "DOCUMENT_UNKNOWN" => Fault::DocumentNotFound.into(),
+        "DOCUMENTS_FULL" => Fault::DocumentsFull.into(),
         "INBOX_FULL" => Fault::InboxFull.into(),
         "RATE_LIMITED" => Fault::PlatformUnavailable.because("it takes no more requests for a while"),
         "REGISTRATION_EXPIRED" | "REGISTRATION_UNKNOWN" => Fault::RegistrationExpired.into(),
@@ -90,6 +100,7 @@ fn fault_of(reason: &str, status: StatusCode) -> Error {
         "REGISTRATION_REFUSED" => Fault::RegistrationRefused.into(),
         "STORAGE_FULL" => Fault::PlatformUnavailable.because("it has no room"),
         "TOO_LARGE" => Fault::MessageTooLarge.because("the platform takes less"),
+        "VERSION_CONFLICT" => Fault::VersionConflict.into(),
         _ if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
             Fault::PlatformUnavailable.because(format!("it failed with status {}", status.as_u16()))
         }

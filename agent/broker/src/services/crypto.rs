@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::streams::{Answers, ChunkSink, Chunks, Message, Part, answer, call, within};
 use crate::agent::Agent;
-use crate::engine::{self, Document, OpenOptions, Release};
+use crate::engine::{self, Document, OpenOptions, Release, Shared};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
@@ -256,9 +256,13 @@ impl crypto_server::Crypto for Crypto {
         }
         let users = engine::parse_recipients(&request.recipients)?;
         let identity = self.identity(&request.user)?;
-        let sharing =
-            engine::share(&identity, &users, request.envelope, request.trailer, receipt(&request.receipt));
-        let (envelope, recipients) = identity.run(sharing).await?;
+        let shared = Shared {
+            message: request.envelope,
+            trailer: request.trailer,
+            receipt: receipt(&request.receipt),
+            stored: None,
+        };
+        let (envelope, recipients) = identity.run(engine::share(&identity, &users, shared)).await?;
         Ok(Response::new(ShareResponse { envelope: envelope.into(), recipients }))
     }
 }

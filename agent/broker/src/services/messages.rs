@@ -214,6 +214,7 @@ impl messages_server::Messages for Messages {
                     purpose: Purpose::Message,
                     accept_unsigned: false,
                     receipt: receipt.map(Bytes::from),
+                    stored: None,
                 };
                 let release = match request.allow_unverified_sender {
                     true => Release::AsItComes,

@@ -5,6 +5,7 @@ mod agent;
 mod credentials;
 mod crypto;
 mod directory;
+mod documents;
 mod messages;
 mod streams;
 
@@ -13,4 +14,5 @@ pub use agent::AgentService;
 pub use credentials::Credentials;
 pub use crypto::Crypto;
 pub use directory::DirectoryService;
+pub use documents::Documents;
 pub use messages::Messages;

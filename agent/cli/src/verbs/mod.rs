@@ -4,6 +4,7 @@ pub mod completions;
 mod content;
 pub mod decrypt;
 pub mod dev;
+pub mod documents;
 pub mod encrypt;
 pub mod events;
 pub mod inbox;
@@ -29,6 +30,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), Error> {
         Command::Completions(arguments) => completions::run(&arguments, context),
         Command::Decrypt(arguments) => decrypt::run(arguments, context).await,
         Command::Dev(arguments) => dev::run(arguments, context).await,
+        Command::Documents(arguments) => documents::run(arguments, context).await,
         Command::Encrypt(arguments) => encrypt::run(arguments, context).await,
         Command::Events(arguments) => events::run(&arguments, context).await,
         Command::Inbox(arguments) => inbox::run(arguments, context).await,
