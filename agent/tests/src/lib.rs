@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod binaries;
 pub mod dev;
+pub mod documents;
 pub mod forge;
 pub mod load;
 pub mod platform;
