@@ -9,6 +9,7 @@ use life_proto::v1::{
     locked,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 
 use crate::names;
 
@@ -20,11 +21,16 @@ pub struct Events {
     // The number and the sending go together, or events could overtake each other.
     sequence: Mutex<u64>,
     sender: broadcast::Sender<WatchEventsResponse>,
+    changes: watch::Sender<u64>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sequence: Mutex::new(0), sender: broadcast::Sender::new(CAPACITY) }
+        Self {
+            sequence: Mutex::new(0),
+            sender: broadcast::Sender::new(CAPACITY),
+            changes: watch::Sender::default(),
+        }
     }
 }
 
@@ -40,6 +46,7 @@ impl Events {
         };
         // Nobody may be watching.
         let _ = self.sender.send(event);
+        self.changes.send_replace(*sequence);
     }
 
     /// Tells that a user was unlocked.
@@ -65,6 +72,11 @@ impl Events {
     /// Whether anybody watches.
     pub fn is_watched(&self) -> bool {
         self.sender.receiver_count() > 0
+    }
+
+    /// Tells that something happened, to who only looks at how things are then; counts as no watcher.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// Starts watching: everything from now on arrives.

@@ -1,5 +1,6 @@
 //! The broker: gRPC for apps, the platform's client, the vault's keeper.
 
+mod activation;
 mod agent;
 mod arguments;
 mod clock;
@@ -19,6 +20,7 @@ mod policy;
 mod prompt;
 mod registration;
 mod server;
+mod service_manager;
 mod services;
 mod socket;
 mod start;
@@ -51,12 +53,14 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     if arguments.check_config {
         return Ok(());
     }
-    let paths = start::folders(arguments, &config)?;
+    // While this thread is the only one: it changes the environment.
+    let activation = activation::Activation::take()?;
+    let paths = start::folders(arguments, &config, &activation)?;
     let runtime = start::runtime()?;
     let keeper = vault::Keeper::new(paths.vault.clone());
     let (sockets, agent) = {
         let _inside = runtime.enter();
-        (start::listen(&paths)?, agent::Agent::new(arguments, config, paths)?)
+        (start::listen(&paths, activation)?, agent::Agent::new(arguments, config, paths)?)
     };
 
     let (orders, ordered) = std::sync::mpsc::channel();

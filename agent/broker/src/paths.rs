@@ -67,6 +67,16 @@ impl Paths {
             state,
         })
     }
+
+    /// Puts the sockets elsewhere.
+    ///
+    /// # Errors
+    /// [`PathsError::NoName`].
+    pub fn serve_at(&mut self, socket: PathBuf) -> Result<(), PathsError> {
+        self.descriptor_socket = descriptor_socket(&socket)?;
+        self.socket = socket;
+        Ok(())
+    }
 }
 
 fn usual_socket() -> Result<PathBuf, PathsError> {
@@ -78,7 +88,10 @@ fn usual_socket() -> Result<PathBuf, PathsError> {
 }
 
 /// `fd.sock` beside `agent.sock`, `NAME.fd.sock` beside `NAME.sock`.
-fn descriptor_socket(socket: &Path) -> Result<PathBuf, PathsError> {
+///
+/// # Errors
+/// [`PathsError::NoName`] for a path that ends without a name.
+pub fn descriptor_socket(socket: &Path) -> Result<PathBuf, PathsError> {
     let name = socket.file_name().ok_or_else(|| PathsError::NoName(socket.to_owned()))?;
     let name = name.to_string_lossy();
     Ok(match name.strip_suffix(".sock").unwrap_or(&name) {

@@ -20,6 +20,7 @@ use tonic::transport::Server;
 use crate::agent::Agent;
 use crate::connections::incoming;
 use crate::policy::PolicyLayer;
+use crate::service_manager;
 use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Documents, Messages};
 use crate::socket::Socket;
 use crate::vault::{Fresh, Order, Vault};
@@ -57,6 +58,7 @@ pub async fn serve(
     tokio::spawn(agent.tickets.clone().serve(descriptors));
     tokio::spawn(reload_on_hangup(agent.clone()));
     tokio::spawn(agent.platform.clone().probe());
+    tokio::spawn(service_manager::accompany(agent.clone()));
 
     tracing::info!("serving");
     let serving = services(&agent)?.serve_with_incoming_shutdown(incoming(listener), stop(agent.clone()));
@@ -138,16 +140,19 @@ async fn stop(agent: Arc<Agent>) {
         () = agent.stopping.cancelled() => {}
     }
     tracing::info!("stopping");
+    service_manager::stopping(agent.config().limits.drain_seconds.duration()).await;
     agent.stopping.cancel();
 }
 
 async fn reload_on_hangup(agent: Arc<Agent>) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
     while hangups.recv().await.is_some() {
+        service_manager::reloading().await;
         match agent.reload() {
             Ok(()) => tracing::info!("configuration read again"),
             Err(error) => tracing::error!(%error, "the configuration stays as it was"),
         }
+        service_manager::reloaded(&agent).await;
     }
 }
 

@@ -11,6 +11,8 @@ use life_sys::private_dir::{PrivateDirError, create_private_dir};
 use rustix::fs::{FlockOperation, Mode};
 use tokio::net::UnixListener;
 
+use crate::activation::Handed;
+
 /// What fits into `sun_path` with its final zero.
 const MAX_PATH: usize = 107;
 
@@ -29,15 +31,19 @@ pub enum SocketError {
     /// Others could replace the socket.
     #[error("the folder {0}: {1}; use one of your own with mode 0700")]
     Folder(PathBuf, PrivateDirError),
+    /// What the service manager handed over is not what the agent serves.
+    #[error("the service manager handed over {0}, which is not served: {1}")]
+    Handed(String, &'static str),
     /// The path is longer than the system allows.
     #[error("the socket path {0} has {1} bytes; the system allows 107: use a shorter one")]
     TooLong(PathBuf, usize),
 }
 
-/// A bound socket; its file goes away with it, if it is still its own.
+/// A socket that is served. The file of one that was bound here goes away with it, if it is still its own.
 pub struct Socket {
     path: PathBuf,
-    inode: (u64, u64),
+    /// The file that was made here; none for a socket of the service manager's.
+    inode: Option<(u64, u64)>,
     listener: Option<UnixListener>,
     /// Held as long as the socket is served: the kernel releases it when the process ends, however it ends.
     _lock: File,
@@ -65,7 +71,19 @@ impl Socket {
         rustix::process::umask(umask);
         let listener = listener.map_err(fault)?;
         let inode = identity(&path.symlink_metadata().map_err(fault)?);
-        Ok(Self { path: path.to_owned(), inode, listener: Some(listener), _lock: lock })
+        Ok(Self { path: path.to_owned(), inode: Some(inode), listener: Some(listener), _lock: lock })
+    }
+
+    /// Serves a socket that the service manager opened, under the same lock; its file stays when the agent ends.
+    ///
+    /// # Errors
+    /// [`SocketError::InUse`] while another agent serves that path.
+    pub fn adopt(handed: Handed) -> Result<Self, SocketError> {
+        let Handed { path, listener } = handed;
+        let lock = lock(&path)?;
+        let adopted = listener.set_nonblocking(true).and_then(|()| UnixListener::from_std(listener));
+        let listener = adopted.map_err(|error| SocketError::Io(path.clone(), error))?;
+        Ok(Self { path, inode: None, listener: Some(listener), _lock: lock })
     }
 
     /// Takes the listener out, once.
@@ -76,8 +94,8 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let own = self.path.symlink_metadata().is_ok_and(|found| identity(&found) == self.inode);
-        if own {
+        let own = |made| self.path.symlink_metadata().is_ok_and(|found| identity(&found) == made);
+        if self.inode.is_some_and(own) {
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -176,6 +194,22 @@ mod tests {
         drop(first);
         assert!(path.exists());
         assert!(matches!(Socket::bind(&path), Err(SocketError::NotASocket(_))));
+    }
+
+    #[tokio::test]
+    async fn a_handed_over_socket_has_one_agent_and_keeps_its_file() {
+        let folder = folder();
+        let path = folder.path().join("agent.sock");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let handed = || Handed { path: path.clone(), listener: listener.try_clone().unwrap() };
+        let first = Socket::adopt(handed()).unwrap();
+        assert!(matches!(Socket::adopt(handed()), Err(SocketError::InUse(_))));
+        assert!(matches!(Socket::bind(&path), Err(SocketError::InUse(_))));
+        drop(first);
+        // The service manager listens on, so nobody takes it over either.
+        assert!(matches!(Socket::bind(&path), Err(SocketError::InUse(_))));
+        Socket::adopt(handed()).unwrap();
+        assert!(path.exists());
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use rustix::fs::Mode;
 use tokio::runtime::Runtime;
 
+use crate::activation::{Activation, Handed};
 use crate::arguments::Arguments;
 use crate::config::{Config, ConfigError};
 use crate::error::Error;
@@ -60,7 +61,7 @@ impl StartError {
         ExitCode::from(match self {
             Self::Config(_) | Self::Paths(_) => 78,
             Self::Folder(..) | Self::Socket(SocketError::Folder(..) | SocketError::NotASocket(_)) => 73,
-            Self::Socket(SocketError::TooLong(..)) => 78,
+            Self::Socket(SocketError::TooLong(..) | SocketError::Handed(..)) => 78,
             Self::Socket(SocketError::InUse(_)) => 69,
             Self::Agent(_) | Self::Io(_) | Self::Serve(_) | Self::Socket(_) => 70,
             Self::Vault(_) => 69,
@@ -85,17 +86,27 @@ pub fn harden() -> Result<(), StartError> {
 pub fn configure(arguments: &Arguments) -> Result<Config, StartError> {
     let config = Config::load(arguments.config.as_deref(), usual_config().as_deref());
     logging::start(config.as_ref().map_or(&Default::default(), |config| &config.log));
+    if life_sys::hardening::is_open_to_its_user() {
+        tracing::warn!(
+            "other programs of this user may read this process: it runs in a user namespace of theirs, and its program is not root's with mode 0711"
+        );
+    }
     let mut warm = [0; 1];
     aws_lc_rs::rand::fill(&mut warm).map_err(StartError::internal)?;
     Ok(config?)
 }
 
-/// Makes the folders of the agent's state.
+/// Finds the places, and makes the folders of the agent's state. A socket that was handed over is where it is, whatever
+/// else names one.
 ///
 /// # Errors
 /// [`StartError::Folder`] for one that others may enter.
-pub fn folders(arguments: &Arguments, config: &Config) -> Result<Paths, StartError> {
-    let paths = Paths::find(arguments, config)?;
+pub fn folders(arguments: &Arguments, config: &Config, activation: &Activation) -> Result<Paths, StartError> {
+    let mut paths = Paths::find(arguments, config)?;
+    if let Some(handed) = &activation.agent {
+        tracing::info!(socket = %handed.path.display(), "the service manager handed the socket over");
+        paths.serve_at(handed.path.clone())?;
+    }
     let (pins, registrations) = (paths.state.join("pins"), paths.state.join("registrations"));
     for folder in [&paths.state, &paths.spool, &pins, &registrations] {
         life_sys::private_dir::create_private_dir(folder)
@@ -116,12 +127,16 @@ pub fn runtime() -> Result<Runtime, StartError> {
         .build()?)
 }
 
-/// Binds both sockets.
+/// Binds both sockets, where they were not handed over.
 ///
 /// # Errors
 /// [`SocketError`].
-pub fn listen(paths: &Paths) -> Result<Sockets, StartError> {
-    let agent = Socket::bind(&paths.socket)?;
-    let descriptors = Socket::bind(&paths.descriptor_socket)?;
+pub fn listen(paths: &Paths, activation: Activation) -> Result<Sockets, StartError> {
+    let socket = |handed: Option<Handed>, path| match handed {
+        Some(handed) => Socket::adopt(handed),
+        None => Socket::bind(path),
+    };
+    let agent = socket(activation.agent, &paths.socket)?;
+    let descriptors = socket(activation.descriptors, &paths.descriptor_socket)?;
     Ok(Sockets { agent, descriptors })
 }

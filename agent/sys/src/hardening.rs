@@ -25,6 +25,19 @@ pub fn harden() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether processes of the same user may debug this one although [`harden`] forbids it.
+///
+/// The kernel leaves a process that is not dumpable to those with `CAP_SYS_PTRACE` in the user namespace where its
+/// program was executed, and whoever made a user namespace has every capability in it, without being inside: under
+/// rootless containers and sandboxed user services that is the user. It looks for the capability further up when the
+/// process cannot read its own program: a program of root's with mode 0711 is safe there as well (SECURITY.md).
+#[must_use]
+pub fn is_open_to_its_user() -> bool {
+    let initial = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let namespaced = std::fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| !initial(map));
+    namespaced && std::fs::File::open("/proc/self/exe").is_ok()
+}
+
 /// Has the kernel kill this process as soon as the thread that spawned it ends (`PR_SET_PDEATHSIG`).
 ///
 /// `parent` is the process id the caller expects its parent to have: the peer of an inherited socket pair. When the
@@ -50,6 +63,14 @@ mod tests {
         assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
         assert_eq!(rustix::process::getrlimit(Resource::Core).current, Some(0));
         assert!(rustix::thread::no_new_privs().unwrap());
+    }
+
+    #[test]
+    fn what_makes_a_process_open_is_seen() {
+        // Run by cargo, the test's own program is readable: only the namespace decides.
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap();
+        let initial = map.split_whitespace().collect::<Vec<_>>() == ["0", "0", "4294967295"];
+        assert_eq!(is_open_to_its_user(), !initial);
     }
 
     #[test]

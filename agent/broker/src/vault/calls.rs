@@ -221,6 +221,14 @@ impl Vault {
         }
     }
 
+    /// Waits until the vault says that it is there.
+    ///
+    /// # Errors
+    /// VAULT_UNAVAILABLE when there is none, or none that answers.
+    pub async fn answers(&self) -> Result<()> {
+        ask!(self, Request::Status, Response::Status { .. } => ())
+    }
+
     /// Wipes everything: asked for at once, whatever becomes of the caller. The future is ready when it is wiped, or
     /// the process that had it is gone.
     pub fn lock_all(&self) -> impl Future<Output = Result<()>> + use<> {
