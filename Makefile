@@ -50,7 +50,7 @@ fuzz: ## Fuzzes every parser where a nightly toolchain is there: make fuzz SECON
 	@scripts/need build
 	@fuzz/run.sh $(or $(SECONDS_EACH),60)
 
-install: ## Installs binaries, man pages and completions under PREFIX and DESTDIR.
+install: ## Installs binaries, man pages, completions and service units under PREFIX and DESTDIR.
 	@scripts/need build
 	$(CARGO) build --release --locked
 	@DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" scripts/install $(BINARIES)
