@@ -115,13 +115,14 @@ pub fn readable(connection: &Connection, id: DocumentId, uid: Uid) -> Result<Opt
     Ok(readable.then_some(document))
 }
 
+pub(super) const READERS: &str = "SELECT uid FROM document_access WHERE document = ? AND uid <> owner";
+
 /// The readers of a document, its owner not among them.
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Stored`].
 pub fn readers(connection: &Connection, id: DocumentId) -> Result<BTreeSet<Uid>, Error> {
-    let sql = "SELECT uid FROM document_access WHERE document = ? AND uid <> owner";
-    let mut statement = connection.prepare_cached(sql)?;
+    let mut statement = connection.prepare_cached(READERS)?;
     let mut rows = statement.query([id.as_bytes()])?;
     let mut readers = BTreeSet::new();
     while let Some(row) = rows.next()? {
@@ -151,11 +152,7 @@ pub fn list(
     limit: usize,
     budget: usize,
 ) -> Result<(Vec<Listed>, bool), Error> {
-    let sql = format!(
-        "SELECT {COLUMNS}, sequence FROM document_access JOIN document ON document.id = document
-         WHERE uid = ? AND sequence > ? ORDER BY sequence"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&list_sql())?;
     let mut rows = statement.query(params![uid.as_bytes(), after])?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
@@ -167,6 +164,13 @@ pub fn list(
         found.push(Listed { sequence: row.get(16)?, document });
     }
     Ok((found, false))
+}
+
+pub(super) fn list_sql() -> String {
+    format!(
+        "SELECT {COLUMNS}, sequence FROM document_access JOIN document ON document.id = document
+         WHERE uid = ? AND sequence > ? ORDER BY sequence"
+    )
 }
 
 /// Stores a new document or a new state of one.
@@ -324,3 +328,6 @@ fn from_row(row: &Row<'_>) -> Result<Document, Error> {
         metadata: row.get(15)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

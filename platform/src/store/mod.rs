@@ -223,6 +223,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let connection = open(&dir.path().join("a.db"), MIGRATIONS, Presence::Create).unwrap();
         for (sql, index) in [
+            (
+                documents::list_sql().as_str(),
+                "SEARCH document_access USING PRIMARY KEY (uid=? AND sequence>?)",
+            ),
+            (documents::READERS, "document_readers"),
             (registrations::SWEEP, "registration_expiring"),
             (messages::SWEEP, "message_deleted"),
             (documents::SWEEP, "document_deleted"),
@@ -237,6 +242,7 @@ mod tests {
                 .map(Result::unwrap)
                 .collect();
             assert!(plan.iter().any(|line| line.contains(index)), "{plan:?}");
+            assert!(!plan.iter().any(|line| line.contains("TEMP")), "{plan:?}");
         }
     }
 
