@@ -19,6 +19,8 @@ fn seeds_and_what_is_made_of_them_do_no_harm() {
         ("ca_request", fuzz_entry::ca_request),
         ("ca_response", fuzz_entry::ca_response),
         ("deposit", fuzz_entry::deposit),
+        ("document_sharing", fuzz_entry::document_sharing),
+        ("document_upload", fuzz_entry::document_upload),
         ("request_body", fuzz_entry::request_body),
         ("request_text", fuzz_entry::request_text),
     ];
@@ -52,6 +54,7 @@ fn write_seeds() {
     write("deposit", "envelope", &support::content::envelope(b"x", key));
     write("deposit", "stream", &support::content::stream(100, key));
     write("deposit", "empty-stream", &support::content::stream(0, key));
+    write_document_seeds(&write, key);
     let body = |value: &serde_json::Value| serde_json::to_vec(value).unwrap();
     write("request_body", "begin", &body(&draft.begin_body()));
     write("request_body", "keys", &body(&draft.keys_body()));
@@ -61,6 +64,28 @@ fn write_seeds() {
     write("request_body", "digest", &body(&json!({ "signature_digest": base64(&[3; 32]) })));
     write("request_text", "proof", b"1790000000.MEUCIQ==");
     write("request_text", "query", b"limit=10&after=7");
+    let uid = "123e4567-e89b-42d3-a456-426614174000";
+    let begin = json!({ "version": 1, "upload_id": "0f".repeat(16) });
+    write("request_body", "begin_upload", &body(&begin));
+    let digest = base64(&[3; 32]);
+    let commit = json!({ "metadata": "MAA=", "signature_digest": digest, "readers": [uid] });
+    write("request_body", "commit_document", &body(&commit));
+    let share = json!({ "version": 1, "revision": 0, "header": "", "metadata": "MAA=", "readers": [uid] });
+    write("request_body", "share_document", &body(&share));
+    write("request_text", "range", b"bytes=10-19");
+    write("request_text", "suffix", b"bytes=-500");
+    write("request_text", "offset", b"8388608");
+    write("request_text", "version", b"version=7");
+    write("request_text", "document_id", uid.as_bytes());
+}
+
+fn write_document_seeds(write: &impl Fn(&str, &str, &[u8]), key: &life_pki::PublicKey) {
+    let stream = support::content::stream(100, key);
+    let start = life_envelope::stream::header_length(&stream).unwrap().unwrap() + 40;
+    write("document_upload", "stream", &stream);
+    write("document_upload", "empty-stream", &support::content::stream(0, key));
+    write("document_sharing", "header", &stream[..start]);
+    write("document_sharing", "metadata", &support::content::envelope(b"x", key));
 }
 
 /// A frame as it stands on the socket.

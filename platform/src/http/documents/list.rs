@@ -9,6 +9,7 @@ use http::header::ETAG;
 use http::{HeaderValue, StatusCode};
 
 use super::dto::Documents;
+use super::range::parse_version;
 use super::{
     MAX_PAGE, document_unknown, entity_tag, parse_document_id, record, spend_write, version_conflict,
 };
@@ -70,7 +71,8 @@ pub(in crate::http) async fn remove(
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, Problem> {
     let id = parse_document_id(&id)?;
-    let version = parse_version(query.as_deref().unwrap_or_default())?;
+    let version = parse_version(query.as_deref().unwrap_or_default())
+        .ok_or_else(|| Problem::new(Reason::InvalidArgument, "say which version is deleted: ?version=N"))?;
     spend_write(&app, caller)?;
     blocking(&app, move |app| {
         let now = app.clock.now();
@@ -94,13 +96,4 @@ pub(in crate::http) async fn remove(
         Ok(StatusCode::NO_CONTENT)
     })
     .await
-}
-
-/// Reads the query of a deletion: which version is meant.
-fn parse_version(query: &str) -> Result<u64, Problem> {
-    query
-        .strip_prefix("version=")
-        .filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(|| Problem::new(Reason::InvalidArgument, "say which version is deleted: ?version=N"))
 }

@@ -8,7 +8,7 @@ mod content;
 pub mod dto;
 mod list;
 pub mod range;
-mod recipients;
+pub mod recipients;
 mod sharing;
 mod uploads;
 

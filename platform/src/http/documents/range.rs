@@ -1,4 +1,4 @@
-//! Byte ranges of content (RFC 9110 §14): one, or all.
+//! Byte ranges of content (RFC 9110 §14): one, or all; and the other numbers of requests.
 
 /// What a `Range` header asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,12 @@ fn number(digits: &str) -> Option<u64> {
 pub fn parse_offset(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
+}
+
+/// Reads the query of a deletion: which version is meant.
+#[must_use]
+pub fn parse_version(query: &str) -> Option<u64> {
+    parse_offset(query.strip_prefix("version=")?)
 }
 
 #[cfg(test)]
