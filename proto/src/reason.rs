@@ -17,6 +17,8 @@ reasons! {
     ACCOUNT_LOG_FORKED;
     /// The platform shows less of the history than was pinned.
     ACCOUNT_LOG_ROLLED_BACK;
+    /// The configuration allows no app the method on the path, or the header (`[api]`).
+    API_CALL_FORBIDDEN;
     /// A detached signature came without its content.
     CONTENT_MISSING;
     /// The file with the credential cannot be read.

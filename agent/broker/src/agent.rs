@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use crate::arguments::Arguments;
 use crate::config::{Config, ConfigError};
 use crate::enrolments::Enrolments;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::identities::Identities;
 use crate::paths::Paths;
 use crate::platform::Platform;
 use crate::tickets::Tickets;
+use crate::upstream::Gate;
 use crate::vault::Vault;
 use crate::weight::Scales;
 
@@ -58,6 +59,7 @@ pub struct Agent {
     /// How often the vault was replaced.
     pub vault_restarts: std::sync::atomic::AtomicU32,
     shared: Arc<Shared>,
+    gate: RwLock<Arc<Gate>>,
     arguments_config: Option<PathBuf>,
 }
 
@@ -65,8 +67,9 @@ impl Agent {
     /// Puts the agent together.
     ///
     /// # Errors
-    /// STATE_UNUSABLE, PLATFORM_MISMATCH.
+    /// STATE_UNUSABLE, PLATFORM_MISMATCH; INTERNAL for a section `[api]` that was good when it was checked.
     pub fn new(arguments: &Arguments, config: Config, paths: Paths) -> Result<Arc<Self>> {
+        let gate = Gate::open(&config.api).map_err(Error::internal)?;
         let events = Arc::new(Events::default());
         let platform =
             Platform::open(paths.state.join("platform.json"), config.platform.clone(), events.clone())?;
@@ -84,6 +87,7 @@ impl Agent {
             started: SystemTime::now(),
             vault_restarts: Default::default(),
             shared: Arc::new(Shared(RwLock::new(Arc::new(config)))),
+            gate: RwLock::new(Arc::new(gate)),
             arguments_config: arguments.config.clone(),
             paths,
         }))
@@ -92,6 +96,11 @@ impl Agent {
     /// The configuration as it is now.
     pub fn config(&self) -> Arc<Config> {
         self.shared.config()
+    }
+
+    /// What apps may call, as the configuration has it now.
+    pub fn gate(&self) -> Arc<Gate> {
+        self.gate.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A handle on the configuration for parts that outlive a call.
@@ -107,7 +116,9 @@ impl Agent {
     pub fn reload(&self) -> std::result::Result<(), ConfigError> {
         let usual = crate::paths::usual_config();
         let config = Config::load(self.arguments_config.as_deref(), usual.as_deref())?;
+        let gate = Gate::open(&config.api)?;
         self.platform.reload(config.platform.clone());
+        *self.gate.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
         *self.shared.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
         Ok(())
     }

@@ -1,14 +1,23 @@
 //! The configuration: one TOML file, every field optional, with overrides from the environment.
 
+mod api;
+
 use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use serde::Deserialize;
 
+pub use api::Api;
+
+use crate::upstream::{Gate, GateError};
+
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The section `[api]`.
+    #[error(transparent)]
+    Api(#[from] GateError),
     /// A value is out of bounds.
     #[error("{0}: {1}")]
     Bounds(&'static str, &'static str),
@@ -29,6 +38,8 @@ pub enum ConfigError {
 pub struct Config {
     /// This process.
     pub agent: Agent,
+    /// What apps may call in a user's name.
+    pub api: Api,
     /// What is kept of other users.
     pub directory: Directory,
     /// How much is taken on.
@@ -211,6 +222,7 @@ impl Config {
             Err(VarError::NotUnicode(_)) => Err(ConfigError::Environment(name)),
         })?;
         config.check()?;
+        Gate::open(&config.api)?;
         Ok(config)
     }
 

@@ -20,6 +20,7 @@ use crate::events::Events;
 use crate::names;
 use crate::platform::{Binding, Client};
 use crate::unlock::own_chain_fault;
+use crate::upstream::Upstream;
 use crate::vault::Session;
 
 /// A user whose working and root credential are open in the vault.
@@ -52,6 +53,8 @@ pub struct Identity {
     pub expires: Timestamp,
     /// Ends everything that runs on the user's behalf.
     pub locked: CancellationToken,
+    /// The server that apps call in the user's name.
+    pub upstream: Upstream,
     /// The revocation list that the signer's certificate was last found good by.
     pub signing: Mutex<Option<Arc<RevocationList>>>,
 }

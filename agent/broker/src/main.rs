@@ -26,6 +26,7 @@ mod socket;
 mod start;
 mod tickets;
 mod unlock;
+mod upstream;
 mod vault;
 mod weight;
 

@@ -149,7 +149,10 @@ impl<S> Policy<S> {
 /// Whether the caller sends many messages, each of which is gone when the next comes.
 fn streams_in(path: &str) -> bool {
     path.ends_with("Stream")
-        || matches!(path, "/life.agent.v1.Documents/Upload" | "/life.agent.v1.Messages/Send")
+        || matches!(
+            path,
+            "/life.agent.v1.Api/Call" | "/life.agent.v1.Documents/Upload" | "/life.agent.v1.Messages/Send"
+        )
 }
 
 /// The decision: by method and the caller's user, nothing else.

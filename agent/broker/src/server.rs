@@ -6,6 +6,7 @@ use std::sync::mpsc as orders;
 
 use life_proto::v1::accounts_server::AccountsServer;
 use life_proto::v1::agent_server::AgentServer;
+use life_proto::v1::api_server::ApiServer;
 use life_proto::v1::credentials_server::CredentialsServer;
 use life_proto::v1::crypto_server::CryptoServer;
 use life_proto::v1::directory_server::DirectoryServer;
@@ -21,7 +22,9 @@ use crate::agent::Agent;
 use crate::connections::incoming;
 use crate::policy::PolicyLayer;
 use crate::service_manager;
-use crate::services::{Accounts, AgentService, Credentials, Crypto, DirectoryService, Documents, Messages};
+use crate::services::{
+    Accounts, AgentService, Api, Credentials, Crypto, DirectoryService, Documents, Messages,
+};
 use crate::socket::Socket;
 use crate::vault::{Fresh, Order, Vault};
 
@@ -119,6 +122,7 @@ fn services(agent: &Arc<Agent>) -> Result<Router, Box<dyn std::error::Error + Se
         .add_service(reflection().build_v1alpha()?)
         .add_service(AgentServer::new(AgentService(a())))
         .add_service(AccountsServer::new(Accounts(a())))
+        .add_service(ApiServer::new(Api(a())))
         .add_service(CredentialsServer::new(Credentials(a())))
         .add_service(CryptoServer::new(Crypto(a())).max_decoding_message_size(MESSAGE_LIMIT))
         .add_service(DirectoryServer::new(DirectoryService(a())))

@@ -10,6 +10,7 @@ use life_pki::chain::{self, ChainError, Purpose, Revocation};
 use life_pki::{Certificate, KeySlot, Timestamp, Uid};
 use life_proto::v1;
 use life_vault_protocol::SecretSource;
+use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
@@ -19,6 +20,7 @@ use crate::engine::compute;
 use crate::error::{Error, Fault, Result};
 use crate::identities::{Epoch, Identity, Root};
 use crate::platform::{Binding, Me, identified};
+use crate::upstream::Upstream;
 use crate::vault::{Opened, Session};
 
 /// A software certificate with the source of its passphrase.
@@ -74,7 +76,8 @@ async fn open_account(
     let encryption = judge(&encryption, KeySlot::Encryption)?;
 
     let path = without_root(&issuers, &binding);
-    let tls = identified(&binding.bundle.server_root, session.clone(), &authentication, &path)?;
+    let root = CertificateDer::from(binding.bundle.server_root.der());
+    let tls = identified(&[root], session.clone(), &authentication, &path)?;
     let client = agent.platform.client(&binding, tls);
     let (me, seals) = tokio::try_join!(client.me(), client.seals())?;
     // A long log has many signatures to verify.
@@ -91,6 +94,9 @@ async fn open_account(
     let directory = Directory::open(agent, uid, session.clone(), client.clone(), binding.clone()).await?;
     directory.check_own(&root.log).await?;
     let expires = [&authentication, &signature, &encryption].map(Certificate::not_after).into_iter().min();
+    let locked = CancellationToken::new();
+    let upstream =
+        Upstream::new(session.clone(), authentication, path.clone(), binding.clone(), locked.clone());
     let mut signature_chain = vec![signature.der().to_vec()];
     signature_chain.extend(path);
     Ok(Identity {
@@ -107,7 +113,8 @@ async fn open_account(
         directory,
         unlocked: SystemTime::now(),
         expires: expires.unwrap_or(now),
-        locked: CancellationToken::new(),
+        locked,
+        upstream,
         signing: Default::default(),
     })
 }

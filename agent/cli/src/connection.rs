@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use life_proto::v1::{
-    accounts_client::AccountsClient, agent_client::AgentClient, credentials_client::CredentialsClient,
-    crypto_client::CryptoClient, directory_client::DirectoryClient, documents_client::DocumentsClient,
-    messages_client::MessagesClient,
+    accounts_client::AccountsClient, agent_client::AgentClient, api_client::ApiClient,
+    credentials_client::CredentialsClient, crypto_client::CryptoClient, directory_client::DirectoryClient,
+    documents_client::DocumentsClient, messages_client::MessagesClient,
 };
 use life_sys::peer::{own_uid, peer};
 use tokio::net::UnixStream;
@@ -89,6 +89,8 @@ impl Connection {
         accounts -> AccountsClient;
         /// The service Agent.
         agent -> AgentClient;
+        /// The service Api.
+        api -> ApiClient;
         /// The service Credentials.
         credentials -> CredentialsClient;
         /// The service Crypto.

@@ -6,6 +6,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tonic::codegen::http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -36,6 +37,9 @@ pub enum Error {
     /// An output exists already.
     #[error("{} exists already: it was left as it is; name another output, or replace it with --force", .0.display())]
     Exists(PathBuf),
+    /// The server refused: its status is 400 or more.
+    #[error("the server answered {}", status_line(*.0))]
+    Http(u32, BTreeMap<String, String>),
     /// Somebody pressed Ctrl-C or ended the program.
     #[error("interrupted; nothing was left half written")]
     Interrupted,
@@ -105,6 +109,12 @@ impl Error {
         Self::Data { reason, message: message.into() }
     }
 
+    /// A server's refusal, with what it says where nobody else gets it.
+    pub fn http(status: u32, body: Option<String>) -> Self {
+        let body = body.map(|body| ("body".to_owned(), body));
+        Self::Http(status, body.into_iter().chain([("status".to_owned(), status.to_string())]).collect())
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         match self {
@@ -114,6 +124,7 @@ impl Error {
             Self::Config(_) => Exit::Config,
             Self::Data { .. } => Exit::Data,
             Self::Dev(_) | Self::Lost(_) | Self::NotRunning { .. } => Exit::Unavailable,
+            Self::Http(status, _) => http_exit(*status),
             Self::Interrupted => Exit::Interrupted,
             Self::NoInput { .. } => Exit::NoInput,
             Self::Rescued { cause, .. } => cause.exit(),
@@ -132,6 +143,7 @@ impl Error {
             Self::Data { reason, .. } => reason,
             Self::Dev(_) => "DEV_FAILED",
             Self::Exists(_) => "OUTPUT_EXISTS",
+            Self::Http(..) => "HTTP_STATUS",
             Self::Interrupted => "INTERRUPTED",
             Self::NoInput { .. } => "INPUT_MISSING",
             Self::Lost(_) | Self::NotRunning { .. } => "AGENT_UNAVAILABLE",
@@ -153,6 +165,9 @@ impl Error {
                     .into(),
             ),
             Self::Lost(_) => Some("see what it logged, start it again, and unlock".into()),
+            Self::Http(401 | 403, _) => {
+                Some("it does not accept the user, or not for this: life status says who is unlocked".into())
+            }
             Self::Usage(_) => Some("more in: life help".into()),
             _ => None,
         }
@@ -162,6 +177,7 @@ impl Error {
     pub fn metadata(&self) -> Option<&BTreeMap<String, String>> {
         match self {
             Self::Agent(refusal) if !refusal.metadata.is_empty() => Some(&refusal.metadata),
+            Self::Http(_, metadata) => Some(metadata),
             _ => None,
         }
     }
@@ -231,6 +247,26 @@ impl From<Status> for Error {
     }
 }
 
+/// What a status of 400 and more means for a script.
+fn http_exit(status: u32) -> Exit {
+    match status {
+        401 | 403 | 407 => Exit::NoPermission,
+        404 | 410 => Exit::NoInput,
+        408 | 425 | 429 | 502..=504 => Exit::Temporary,
+        500.. => Exit::Unavailable,
+        _ => Exit::Data,
+    }
+}
+
+/// A status with its usual phrase: `404 Not Found`.
+pub fn status_line(status: u32) -> String {
+    let known = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    match known.and_then(|status| status.canonical_reason()) {
+        Some(phrase) => format!("{status} {phrase}"),
+        None => status.to_string(),
+    }
+}
+
 /// What became of a software certificate.
 fn rescued(saved: Option<&Path>) -> String {
     match saved {
@@ -292,6 +328,28 @@ mod tests {
         assert_eq!(error.reason(), "CREDENTIAL_LOCKED");
         assert!(error.advice().is_some_and(|text| text.contains("life unlock")));
         assert_eq!(error.metadata().map(|map| map["user"].as_str()), Some("users/x"));
+    }
+
+    #[test]
+    fn a_refusing_server_has_exit_codes_of_its_own() {
+        for (status, exit) in [
+            (400, Exit::Data),
+            (401, Exit::NoPermission),
+            (404, Exit::NoInput),
+            (422, Exit::Data),
+            (429, Exit::Temporary),
+            (500, Exit::Unavailable),
+            (503, Exit::Temporary),
+        ] {
+            assert_eq!(Error::http(status, None).exit(), exit, "{status}");
+        }
+        let error = Error::http(404, Some("no such thing".into()));
+        assert_eq!(error.to_string(), "the server answered 404 Not Found");
+        assert_eq!(
+            error.metadata().map(|map| (map["status"].as_str(), map["body"].as_str())),
+            Some(("404", "no such thing"))
+        );
+        assert_eq!(status_line(599), "599");
     }
 
     #[test]

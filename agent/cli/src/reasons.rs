@@ -22,6 +22,7 @@ const MEANINGS: &[Meaning] = &[
     plain("ACCOUNT_LOG_FORKED", Exit::Data),
     plain("ACCOUNT_LOG_INVALID", Exit::Data),
     plain("ACCOUNT_LOG_ROLLED_BACK", Exit::Data),
+    plain("API_CALL_FORBIDDEN", Exit::NoPermission),
     advised("CONTENT_MISSING", Exit::Usage, "name the signed file: life verify --content FILE SIGNATURE"),
     plain("CREDENTIAL_DAMAGED", Exit::Data),
     plain("CREDENTIAL_EXPIRED", Exit::NoPermission),

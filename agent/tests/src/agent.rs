@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use life_proto::v1;
 use life_proto::v1::accounts_client::AccountsClient;
 use life_proto::v1::agent_client::AgentClient;
+use life_proto::v1::api_client::ApiClient;
 use life_proto::v1::credentials_client::CredentialsClient;
 use life_proto::v1::crypto_client::CryptoClient;
 use life_proto::v1::directory_client::DirectoryClient;
@@ -195,6 +196,8 @@ pub struct Clients {
     pub agent: AgentClient<Channel>,
     /// Accounts.
     pub accounts: AccountsClient<Channel>,
+    /// Api.
+    pub api: ApiClient<Channel>,
     /// Credentials.
     pub credentials: CredentialsClient<Channel>,
     /// Crypto, with room for the largest unary message.
@@ -215,6 +218,7 @@ impl Clients {
         Self {
             agent: AgentClient::new(channel.clone()),
             accounts: AccountsClient::new(channel.clone()),
+            api: ApiClient::new(channel.clone()),
             credentials: CredentialsClient::new(channel.clone()),
             crypto: CryptoClient::new(channel.clone())
                 .max_decoding_message_size(limit)

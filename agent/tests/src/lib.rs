@@ -7,10 +7,12 @@
 
 pub mod agent;
 pub mod binaries;
+pub mod calls;
 pub mod dev;
 pub mod documents;
 pub mod forge;
 pub mod load;
+pub mod nginx;
 pub mod platform;
 pub mod process;
 pub mod skip;

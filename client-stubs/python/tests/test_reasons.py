@@ -9,7 +9,7 @@ import pytest
 
 from life_agent import Kind, Purpose, errors
 from life_agent._calls import raising
-from life_agent._contract.life.agent.v1 import credentials_pb2, crypto_pb2, directory_pb2
+from life_agent._contract.life.agent.v1 import api_pb2, api_pb2_grpc, credentials_pb2, crypto_pb2, directory_pb2
 
 MIB = 1024 * 1024
 PASSPHRASE = "quiet-granite-harbour-7731"
@@ -81,6 +81,12 @@ def chunk_before_header(world):
         pass
 
 
+def call_not_allowed(world):
+    header = api_pb2.CallHeader(user=f"users/{world.patient}", method="DELETE", path="/v1/me")
+    for _ in api_pb2_grpc.ApiStub(world.agent._transport.channel).Call(iter([api_pb2.CallRequest(header=header)])):
+        pass
+
+
 def unknown_method(world):
     method = world.agent._transport.channel.unary_unary("/life.agent.v1.Agent/Frobnicate")
     method(b"")
@@ -149,6 +155,7 @@ def secret_too_late(world):
 
 
 TABLE = {
+    "API_CALL_FORBIDDEN": call_not_allowed,
     "CONTENT_MISSING": lambda w: w.agent.verify(w.agent.sign(b"x", user=w.practice, detached=True), user=w.patient),
     "CREDENTIAL_DAMAGED": lambda w: w.agent.unlock(b"not a certificate", PASSPHRASE),
     "CREDENTIAL_LOCKED": lambda w: w.agent.sign(b"x", user=str(uuid.uuid4())),

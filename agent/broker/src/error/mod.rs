@@ -44,6 +44,7 @@ faults! {
     AccountLogForked Aborted ACCOUNT_LOG_FORKED "the platform shows a false account history", "it differs from the one seen earlier", "do not go on; tell the platform's operator and the user by another channel";
     AccountLogInvalid DataLoss ACCOUNT_LOG_INVALID "the account log is not acceptable", "it breaks a rule of account logs", "tell the platform's operator";
     AccountLogRolledBack Aborted ACCOUNT_LOG_ROLLED_BACK "the platform shows an old account history", "it lacks entries seen earlier", "do not go on; tell the platform's operator";
+    ApiCallForbidden PermissionDenied API_CALL_FORBIDDEN "the call is not allowed", "the agent's configuration allows no app this method on this path", "have its [api] section allow it if apps should do that";
     ContentMissing InvalidArgument CONTENT_MISSING "there is nothing to verify", "the signature is detached and no content came with it", "send the content too";
     CredentialDamaged InvalidArgument CREDENTIAL_DAMAGED "the credential cannot be read", "the file is damaged or not a PKCS#12 file with a MAC", "use a good copy of the file";
     CredentialExpired FailedPrecondition CREDENTIAL_EXPIRED "the credential is no longer valid", "one of its certificates has expired", "unlock with another credential, or renew this one";

@@ -29,6 +29,7 @@ pub fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::
     tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
 }
 
+/// The fault that a failed handshake, or an alert after it, is.
 pub fn tls_fault(error: &rustls::Error) -> Error {
     use rustls::{AlertDescription as Alert, CertificateError as Cert, Error as Tls};
     match error {

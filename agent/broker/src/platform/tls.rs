@@ -31,18 +31,18 @@ fn internal(error: impl std::fmt::Display) -> Error {
 
 /// Anonymous: the server must lead to the pinned root.
 pub fn anonymous(server_root: &Certificate) -> Result<ClientConfig> {
-    let verifier = verifier(server_root)?;
+    let verifier = verifier(&[CertificateDer::from(server_root.der())])?;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&version::TLS13])
         .map_err(internal)?;
     Ok(builder.with_webpki_verifier(verifier).with_no_client_auth())
 }
 
-/// Personalised: as [`anonymous`], and the user's authentication certificate, whose signatures the vault makes.
+/// Personalised: the server must lead to one of the roots, and it gets the user's authentication certificate, whose signatures the vault makes.
 ///
 /// Sessions are never resumed: a ticket would outlive a lock (FORMATS §8).
 pub fn identified(
-    server_root: &Certificate,
+    server_roots: &[CertificateDer<'_>],
     session: Arc<Session>,
     certificate: &Certificate,
     issuers: &[Vec<u8>],
@@ -57,7 +57,7 @@ pub fn identified(
         .with_protocol_versions(&[&version::TLS13])
         .map_err(internal)?;
     let mut config =
-        builder.with_webpki_verifier(verifier(server_root)?).with_client_cert_resolver(Arc::new(resolver));
+        builder.with_webpki_verifier(verifier(server_roots)?).with_client_cert_resolver(Arc::new(resolver));
     config.resumption = Resumption::disabled();
     Ok(config)
 }
@@ -75,9 +75,11 @@ pub fn unverified() -> Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-fn verifier(server_root: &Certificate) -> Result<Arc<WebPkiServerVerifier>> {
+fn verifier(server_roots: &[CertificateDer<'_>]) -> Result<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(server_root.der().to_vec())).map_err(internal)?;
+    for root in server_roots {
+        roots.add(root.clone().into_owned()).map_err(internal)?;
+    }
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build().map_err(internal)
 }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod agent;
+mod api;
 mod credentials;
 mod crypto;
 mod directory;
@@ -11,6 +12,7 @@ mod streams;
 
 pub use accounts::Accounts;
 pub use agent::AgentService;
+pub use api::Api;
 pub use credentials::Credentials;
 pub use crypto::Crypto;
 pub use directory::DirectoryService;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use tonic::{Response, Status, Streaming};
 use crate::engine::{Sink, Source};
 use crate::error::{Error, Fault, Result};
 use crate::policy::Call;
+use crate::upstream::Draw;
 
 /// Messages that wait for the transport: enough to keep it busy.
 const AHEAD: usize = 2;
@@ -69,18 +70,34 @@ where
     M::Header: Send,
 {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        match self.message().await?.map(Message::part) {
-            None => Ok(None),
-            Some(Some(Part::Chunk(chunk))) if chunk.is_empty() => {
-                Err(Fault::StreamProtocol.because("a chunk is empty"))
-            }
-            Some(Some(Part::Chunk(chunk))) if chunk.len() > CHUNK_LIMIT => {
-                Err(Fault::MessageTooLarge.because("a chunk is longer than 1 MiB"))
-            }
-            Some(Some(Part::Chunk(chunk))) => Ok(Some(chunk)),
-            Some(Some(Part::Header(_))) => Err(Fault::StreamProtocol.because("a second header came")),
-            Some(None) => Err(Fault::StreamProtocol.because("a message is empty")),
+        chunk(self.message().await?)
+    }
+}
+
+impl<M: Message> Draw for Chunks<M> {
+    fn poll_draw(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
+        let message = ready!(Pin::new(&mut self.stream).poll_next(context));
+        Poll::Ready(message.transpose().map_err(broken).and_then(chunk))
+    }
+
+    fn stall(&self) -> Duration {
+        self.stall
+    }
+}
+
+/// The chunk that a message after the header is; nothing at the stream's end.
+fn chunk<M: Message>(message: Option<M>) -> Result<Option<Bytes>> {
+    match message.map(Message::part) {
+        None => Ok(None),
+        Some(Some(Part::Chunk(chunk))) if chunk.is_empty() => {
+            Err(Fault::StreamProtocol.because("a chunk is empty"))
         }
+        Some(Some(Part::Chunk(chunk))) if chunk.len() > CHUNK_LIMIT => {
+            Err(Fault::MessageTooLarge.because("a chunk is longer than 1 MiB"))
+        }
+        Some(Some(Part::Chunk(chunk))) => Ok(Some(chunk)),
+        Some(Some(Part::Header(_))) => Err(Fault::StreamProtocol.because("a second header came")),
+        Some(None) => Err(Fault::StreamProtocol.because("a message is empty")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What `life` does: one file for each verb.
 
+pub mod api;
 pub mod completions;
 mod content;
 pub mod decrypt;
@@ -27,6 +28,7 @@ use crate::error::Error;
 /// Runs a verb.
 pub async fn run(command: Command, context: &Context) -> Result<(), Error> {
     match command {
+        Command::Api(arguments) => api::run(arguments, context).await,
         Command::Completions(arguments) => completions::run(&arguments, context),
         Command::Decrypt(arguments) => decrypt::run(arguments, context).await,
         Command::Dev(arguments) => dev::run(arguments, context).await,
