@@ -96,6 +96,36 @@ async fn lock_pre_empts_an_open_prompt_and_a_vanished_caller_closes_it() {
     user.unlock(&mut clients).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_sees_one_prompt_at_a_time() {
+    // A pinentry that notes when it finds another one open, and waits for a file before it answers.
+    let traces = tempfile::tempdir().unwrap();
+    let trace = traces.path().display();
+    let on_getpin = format!(
+        "if mkdir '{trace}/open'; then while [ ! -e '{trace}/go' ]; do sleep 0.02; done; rmdir '{trace}/open'; \
+         printf 'D quiet-granite-harbour-%%257731\\nOK\\n'; else touch '{trace}/overlap'; echo 'ERR 1 overlap'; fi"
+    );
+    let (_platform, _agent, _folder, mut clients, one) = with_pinentry(&on_getpin).await;
+    let two = User::register(&mut clients, ParticipantKind::Institution).await;
+    let calls = [one, two].map(|user| {
+        let (mut clients, request) = (clients.clone(), asking(&user, prompt()));
+        tokio::spawn(async move { users::unlock(&mut clients, request).await.map(|it| it.user == user.name) })
+    });
+    let end = Instant::now() + Duration::from_secs(10);
+    while !traces.path().join("open").exists() {
+        assert!(Instant::now() < end, "nobody is asked");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Time enough for the second prompt, if there were one.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    std::fs::write(traces.path().join("go"), "").unwrap();
+    for call in calls {
+        let ended = tokio::time::timeout(Duration::from_secs(20), call).await.expect("a prompt is forgotten");
+        assert!(ended.unwrap().unwrap());
+    }
+    assert!(!traces.path().join("overlap").exists(), "two prompts were open at once");
+}
+
 async fn ticket(
     clients: &mut Clients,
     user: &User,

@@ -87,9 +87,11 @@ impl Agent {
                 });
                 let library = library.expect("install the Debian package faketime");
                 let mut command = Command::new(broker);
+                std::fs::write(self.clock_file(), shift).unwrap();
                 command
                     .env("LD_PRELOAD", library)
-                    .env("FAKETIME", shift)
+                    .env("FAKETIME_TIMESTAMP_FILE", self.clock_file())
+                    .env("FAKETIME_NO_CACHE", "1")
                     .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
                 command
             }
@@ -106,6 +108,16 @@ impl Agent {
     /// Shifts the clock of the processes started from now on, as faketime(1) spells it: `+1d`, `-1d`, `+5y`.
     pub fn shift_clock(&mut self, shift: &str) {
         self.clock = Some(shift.to_owned());
+    }
+
+    /// Shifts the clock of processes that run, whose clock was shifted when they started.
+    pub fn move_clock(&mut self, shift: &str) {
+        self.shift_clock(shift);
+        std::fs::write(self.clock_file(), shift).unwrap();
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.dir.path().join("clock")
     }
 
     /// Gives the processes started from now on a tmpfs with these options as state folder.

@@ -62,3 +62,41 @@ async fn a_credential_expires() {
     let refused = users::unlock(&mut later.clients().await, user.unlock_request()).await;
     assert_eq!(refused.reason(), "CREDENTIAL_EXPIRED");
 }
+
+#[tokio::test]
+async fn without_a_current_revocation_list_one_opens_and_does_not_sign() {
+    let mut platform = Platform::start();
+    let mut agent = Agent::prepare(&platform, "[directory]\nrefresh_seconds = 0\n");
+    agent.shift_clock("+0");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let encrypt = v1::EncryptRequest {
+        user: user.name.clone(),
+        plaintext: b"finding".to_vec().into(),
+        signing: v1::Signing::None.into(),
+        ..Default::default()
+    };
+    let sealed = clients.crypto.encrypt(encrypt).await.unwrap().into_inner().envelope;
+    let sign = v1::SignRequest { user: user.name.clone(), content: b"x".to_vec().into(), form: 0 };
+    let open = v1::DecryptRequest {
+        user: user.name.clone(),
+        envelope: sealed,
+        accept_unsigned: true,
+        ..Default::default()
+    };
+    // Offline, with a list that is still current: both.
+    platform.kill_serve();
+    clients.crypto.sign(sign.clone()).await.unwrap();
+    clients.crypto.decrypt(open.clone()).await.unwrap();
+    // A list is current for seven days.
+    agent.move_clock("+8d");
+    let refused = clients.crypto.sign(sign.clone()).await;
+    assert_eq!(refused.reason(), "PLATFORM_UNAVAILABLE");
+    assert!(refused.unwrap_err().message().contains("revocation list"));
+    clients.crypto.decrypt(open).await.unwrap();
+    // The platform shows its list of today: signing goes on.
+    agent.move_clock("+0");
+    platform.start_serve();
+    clients.crypto.sign(sign).await.unwrap();
+}

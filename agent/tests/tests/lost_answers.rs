@@ -104,3 +104,23 @@ async fn an_answer_that_another_call_overtook_is_no_rollback() {
         "it was asked again before a rollback is told"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_is_one_about_ones_own_account() {
+    let platform = Platform::start();
+    let tap = Tap::to(&platform).await;
+    let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let read = v1::GetUserRequest { name: user.name.clone() };
+    assert_eq!(clients.accounts.get_user(read.clone()).await.unwrap().into_inner().generation, 1);
+    tap.hold_next();
+    let (mut late, request) = (clients.clone(), read.clone());
+    let late = tokio::spawn(async move { late.accounts.get_user(request).await });
+    tokio::time::timeout(Duration::from_secs(10), tap.held()).await.expect("no answer came");
+    grow(&open(&platform), &user);
+    assert_eq!(clients.accounts.get_user(read).await.unwrap().into_inner().generation, 2);
+    tap.release();
+    assert_eq!(late.await.unwrap().unwrap().into_inner().generation, 2);
+}

@@ -177,3 +177,23 @@ impl Drop for Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_one_network_share_their_places() {
+        let addresses = Addresses::default();
+        let take = |text: &str| addresses.take(prefix(text.parse().unwrap()), 2);
+        let held = [take("2001:db8::1"), take("2001:db8::2:3:4:5")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(take("2001:db8::6").is_none(), "one client has a whole /64");
+        assert!(take("2001:db8:0:1::1").is_some(), "the next /64 is somebody else");
+        let other = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
+        assert!(other.iter().all(Option::is_some));
+        assert!(take("192.0.2.1").is_none() && take("192.0.2.2").is_some());
+        drop((held, other));
+        assert!(addresses.0.lock().unwrap().is_empty(), "nobody is remembered who is gone");
+    }
+}

@@ -121,16 +121,19 @@ impl Session {
     /// Opens the root credential.
     pub async fn open_root(&self, log: Vec<Vec<u8>>, seals: Vec<Vec<u8>>, now: i64) -> Result<Root> {
         let request = Request::OpenRoot { session: self.id, log, seals, now };
-        let opened = ask!(self.vault, request, Response::Root { generation, root_spki, credential_id, .. } => Root {
-            generation, root_spki, credential_id
-        });
         // The request holds nothing else that could be long.
-        opened.map_err(|error| match error.fault() {
+        let answer = self.vault.call(&request, Vec::new()).await.map_err(|error| match error.fault() {
             Fault::MessageTooLarge => {
                 Fault::AccountLogInvalid.because("it and its seals are longer than the vault takes (4 MiB)")
             }
             _ => error,
-        })
+        })?;
+        match answer {
+            Response::Root { generation, root_spki, credential_id, .. } => {
+                Ok(Root { generation, root_spki, credential_id })
+            }
+            _ => Err(unexpected()),
+        }
     }
 
     /// Signs CMS signed attributes.
@@ -233,5 +236,24 @@ impl Vault {
     /// the process that had it is gone.
     pub fn lock_all(&self) -> impl Future<Output = Result<()>> + use<> {
         self.locking(&Request::LockAll)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_longer_than_the_vault_takes_is_the_logs_fault() {
+        let vault = Vault::default();
+        let id = SessionId(1);
+        let session = Session { vault, id, locked: AtomicBool::new(true) };
+        // 4 MiB in entries each of which would be taken.
+        let log = vec![vec![0; 16 * 1024]; 257];
+        let refused = session.open_root(log, Vec::new(), 0).await.err().unwrap();
+        assert_eq!(refused.fault(), Fault::AccountLogInvalid);
+        assert!(refused.to_string().contains("4 MiB"), "{refused}");
+        let refused = session.open_root(vec![vec![0; 16 * 1024]], Vec::new(), 0).await.err().unwrap();
+        assert_eq!(refused.fault(), Fault::VaultUnavailable, "a shorter one is asked for");
     }
 }
