@@ -11,3 +11,14 @@ pub mod schema;
 pub use agent::{Agent, Draft};
 pub use client::{Client, Reply};
 pub use platform::{Options, Platform};
+
+/// Waits until something holds.
+pub async fn until(condition: impl AsyncFn() -> bool) {
+    for _ in 0..400 {
+        if condition().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("it did not come to be true");
+}
