@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use life_e2e::{Agent, Platform, User, forge, streams};
+use life_e2e::{Agent, Platform, User, documents, forge, streams};
 use life_envelope::envelope::Envelope;
 use life_envelope::recipient;
 use life_envelope::root_seal::RootKeySeal;
@@ -20,6 +20,9 @@ use life_proto::v1;
 use v1::ParticipantKind;
 
 const PLAINTEXT: &[u8] = b"Befund: Diabetes mellitus Typ 2, HbA1c 8.3 %, Kontrolle in drei Monaten. ";
+
+/// What a document is called, which its content does not say.
+const TITLE: &str = "Geheimer Titel eines Dokuments";
 
 fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -167,6 +170,23 @@ async fn the_operator_opens_nothing_and_the_user_everything() {
         streams::send(&mut clients, header, plaintext).await.unwrap();
     }
 
+    // Documents: one for the patient from the beginning, one that is shared later, and one that has another version.
+    for (readers, shared, replaced) in
+        [(&[&patient][..], false, false), (&[], true, false), (&[], false, true)]
+    {
+        let id = documents::fresh_id();
+        let header =
+            v1::UploadDocumentHeader { title: TITLE.into(), ..documents::header(&clinic, &id, readers) };
+        documents::upload(&mut clients, header.clone(), &long).await.unwrap();
+        if shared {
+            documents::share(&mut clients, &clinic, &id, &[&patient]).await.unwrap();
+        }
+        if replaced {
+            let next = v1::UploadDocumentHeader { replaces_version: 1, ..header };
+            documents::upload(&mut clients, next, PLAINTEXT).await.unwrap();
+        }
+    }
+
     let everything = everything(platform.dir());
     let digests: Vec<_> = [PLAINTEXT, b"", &long].into_iter().flat_map(digests_of).collect();
     for bytes in &everything {
@@ -175,6 +195,7 @@ async fn the_operator_opens_nothing_and_the_user_everything() {
             let found = bytes.windows(16).any(|there| there == window);
             assert!(!found, "plaintext lies in the platform's storage");
         }
+        assert!(!contains(bytes, TITLE.as_bytes()), "the title of a document lies in the platform's storage");
         for user in [&clinic, &patient] {
             assert!(!bytes.windows(user.passphrase.len()).any(|there| there == user.passphrase));
         }
@@ -182,14 +203,17 @@ async fn the_operator_opens_nothing_and_the_user_everything() {
 
     let mut operator = Attack::on(&everything);
     assert!(operator.keys.len() >= 4, "the CA's and the server's keys were found: {}", operator.keys.len());
-    assert!(operator.envelopes.len() >= 5, "two seals, three messages: {}", operator.envelopes.len());
+    let envelopes = operator.envelopes.len();
+    assert!(envelopes >= 12, "two seals, three messages, three documents, one in two states: {envelopes}");
     assert_eq!(operator.run(), 0, "the operator opened something");
 
     // The control: the same attack with the patient's software certificate.
     let mut control = Attack::on(&everything);
     control.keys.extend(forge::keys_of(&patient));
     let opened = control.run();
-    assert_eq!(opened, 6, "the patient's seal, two challenges of the registration, and three messages");
+    // A document is content and description; what lay there before the sharing is not for the patient.
+    let expected = 6 + 2 * 2;
+    assert_eq!(opened, expected, "a seal, two challenges of the registration, three messages, two documents");
     let streams = control.opened.iter().filter(|content| StreamKey::from_content(content).is_ok()).count();
-    assert_eq!(streams, 3);
+    assert_eq!(streams, 3 + 2);
 }
