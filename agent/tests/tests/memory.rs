@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use life_e2e::agent::Clients;
 use life_e2e::process::memory_kib;
-use life_e2e::{Agent, Platform, User};
+use life_e2e::{Agent, Platform, User, documents};
 use life_proto::v1;
 use v1::ParticipantKind;
 
@@ -64,6 +64,53 @@ async fn peak_does_not_grow(mib: u64, early: bool) {
     assert_eq!(through(&mut clients, &user, mib, early).await, mib << 20);
     let (_, large) = memory_kib(pid);
     assert!(large <= small + ALLOWANCE_KIB, "peak {small} KiB at 1 MiB, {large} KiB at {mib} MiB");
+}
+
+/// Stores a document of so many MiB, reads it back, and seals it anew without its reader, holding nothing.
+async fn stored(clients: &mut Clients, owner: &User, reader: &User, mib: u64) {
+    use v1::download_document_response::Message as Answer;
+    let id = documents::fresh_id();
+    let chunk = Bytes::from(vec![0x5a; 1 << 20]);
+    let chunks = (0..mib).map(move |_| chunk.clone());
+    documents::upload_chunks(clients, documents::header(owner, &id, &[reader]), chunks).await.unwrap();
+    for allow_unverified_sender in [true, false] {
+        let user = reader.name.clone();
+        let request = v1::DownloadDocumentRequest {
+            user,
+            document_id: id.clone(),
+            version: 1,
+            allow_unverified_sender,
+        };
+        let mut answers = clients.documents.download(request).await.unwrap().into_inner();
+        let (mut count, mut verified) = (0, false);
+        while let Some(answer) = answers.message().await.unwrap() {
+            match answer.message.unwrap() {
+                Answer::Document(_) => {}
+                Answer::Chunk(chunk) => count += chunk.len() as u64,
+                Answer::Result(_) => verified = true,
+            }
+        }
+        assert!(verified && count == mib << 20);
+    }
+    documents::unshare(clients, owner, &id, &[reader]).await.unwrap();
+}
+
+/// 128 MiB in everyday tests, 1 GiB with LIFE_SOAK.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn memory_stays_flat_while_documents_are_stored_read_and_sealed_anew() {
+    let mib = if std::env::var_os("LIFE_SOAK").is_some() { 1024 } else { 128 };
+    let platform = Platform::start();
+    let agent = Agent::start(&platform);
+    let mut clients = agent.clients().await;
+    let owner = User::ready(&mut clients, ParticipantKind::Institution).await;
+    let reader = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let pid = clients.status().await.broker.unwrap().pid;
+    // Enough to fill what is allowed to be filled: the blocks that wait for the platform.
+    stored(&mut clients, &owner, &reader, 12).await;
+    let (_, small) = memory_kib(pid);
+    stored(&mut clients, &owner, &reader, mib).await;
+    let (_, large) = memory_kib(pid);
+    assert!(large <= small + ALLOWANCE_KIB, "peak {small} KiB at 12 MiB, {large} KiB at {mib} MiB");
 }
 
 /// 512 MiB in everyday tests, 4 GiB with LIFE_SOAK; the default path, which spools, as well as the early release.

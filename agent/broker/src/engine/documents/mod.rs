@@ -151,6 +151,7 @@ impl Documents<'_> {
             return Ok(());
         }
         expect(&record, version)?;
-        self.identity.client.delete_document(id, Some(record.version)).await
+        let version = Some(record.version);
+        self.patience().persist(|| self.identity.client.delete_document(id, version)).await
     }
 }
