@@ -311,3 +311,26 @@ async fn what_was_released_early_ends_in_an_error() {
         }
     }
 }
+
+/// An envelope has room for so many statements only.
+#[tokio::test]
+async fn a_document_that_was_shared_very_often_is_sealed_anew() {
+    let Scene { liar, mut clients, clinic, patient, physician, _agent } = scene().await;
+    let id = fresh_id();
+    upload(&mut clients, header(&clinic, &id, &[]), b"content").await.unwrap();
+    documents::share(&mut clients, &clinic, &id, &[&patient]).await.unwrap();
+    let mut often = liar.look(&id);
+    let mut envelope = Envelope::parse(&often.metadata).unwrap().into_owned();
+    let statement = envelope.statements()[0].clone();
+    while envelope.statements().len() < 48 {
+        envelope.add_statement(&statement).unwrap();
+    }
+    often.metadata = envelope.to_der();
+    liar.show(&id, &often);
+    let shared = documents::share(&mut clients, &clinic, &id, &[&physician]).await.unwrap();
+    assert_eq!((shared.version, shared.revision, shared.readers.len()), (2, 0, 3));
+    assert!(Envelope::parse(&liar.look(&id).metadata).unwrap().statements().is_empty());
+    for reader in [&patient, &physician] {
+        assert_eq!(download(&mut clients, reader, &id).await.unwrap().content, b"content");
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use life_envelope::{Envelope, limits};
 use life_pki::Uid;
 
 use super::{Current, Documents, named, stored};
@@ -10,8 +11,17 @@ use crate::engine::share::{Shared, share};
 use crate::error::{Error, Fault, Result};
 use crate::platform::{Base64, Sharing};
 
+/// Sharings of one version; beyond, the document is sealed anew instead.
+const MOST: usize = 48;
+/// Bytes of a description's envelope; likewise.
+const ROOM: usize = 256 * 1024;
 /// How often sharing begins anew when somebody else changed the document meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// Whether there is no room for many more sharing statements: sealed anew there are none.
+fn is_full(metadata: &[u8]) -> Result<bool> {
+    Ok(metadata.len() > ROOM || Envelope::parse(metadata)?.statements().len() >= MOST)
+}
 
 impl Documents<'_> {
     /// Lets users read a document.
@@ -40,6 +50,14 @@ impl Documents<'_> {
             users.iter().filter(|uid| **uid != record.owner && !readers.contains(uid)).copied().collect();
         if added.is_empty() {
             return Ok(current);
+        }
+        if readers.len() + added.len() >= limits::MAX_RECIPIENTS {
+            return Err(Error::field("readers", "are too many together with those it has"));
+        }
+        if is_full(&record.metadata)? {
+            let fetched = self.fetch(id, Some(record.version)).await?;
+            self.anew(fetched, readers.union(&added).copied().collect()).await?;
+            return self.own(id, None).await;
         }
         let ends = self.ends(record).await?;
         let content = Shared {

@@ -1,4 +1,4 @@
-//! Unsharing a document: the same content under a new key, for the readers that remain.
+//! Sealing a document anew: the same content under a new key. So readers are taken away.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,7 @@ use bytes::Bytes;
 use life_pki::Uid;
 use tokio::sync::mpsc;
 
+use super::content::Fetched;
 use super::upload::{Uploaded, Version};
 use super::{Documents, description};
 use crate::engine::flow::{Sink, Source};
@@ -64,9 +65,17 @@ impl Documents<'_> {
                 existed: true,
             });
         }
-        let reference = current.description.reference.clone();
-        let version =
-            Version { id: *id, number: current.record.version.saturating_add(1), readers: remaining };
+        self.anew(fetched, remaining).await
+    }
+
+    /// Makes a new version of the same content and description, under a new key, for these readers.
+    ///
+    /// # Errors
+    /// As `Documents.Unshare`.
+    pub(super) async fn anew(&self, fetched: Fetched, readers: BTreeSet<Uid>) -> Result<Uploaded> {
+        let record = &fetched.current.record;
+        let version = Version { id: record.id, number: record.version.saturating_add(1), readers };
+        let reference = fetched.current.description.reference.clone();
         // Nothing is opened before all of it is verified; until then the ciphertext waits in the spool.
         let (sender, receiver) = mpsc::channel(AHEAD);
         let opening = async {
