@@ -36,7 +36,7 @@ lint: ## Checks format, lints, layers, licences and scripts.
 	@scripts/check-tree
 	@client-stubs/typescript/lint
 
-bench: ## Measures, beside the raw limits, in one run.
+bench: ## Measures, beside the raw limits and programs that do similar work, in one run.
 	@scripts/need build bench
 	$(CARGO) build --release --locked
 	LIFE_BIN_DIR=$(CURDIR)/target/release $(CARGO) bench --locked -p life-e2e --bench agent
