@@ -2,8 +2,10 @@
 //! the table of permissions its methods name, and the reasons its errors give.
 
 pub mod codec;
+pub mod framing;
 pub mod reason;
 mod secrets;
+pub mod unframing;
 
 /// The generated messages, clients and servers.
 ///

@@ -39,6 +39,7 @@ use arguments::Arguments;
 use start::StartError;
 
 fn main() -> ExitCode {
+    life_sys::malloc::keep_large_blocks();
     let arguments = Arguments::parse();
     run(&arguments).map_or_else(|error| error.report(), |()| ExitCode::SUCCESS)
 }

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc as orders;
 
+use life_proto::FILE_DESCRIPTOR_SET;
 use life_proto::v1::accounts_server::AccountsServer;
 use life_proto::v1::agent_server::AgentServer;
 use life_proto::v1::api_server::ApiServer;
 use life_proto::v1::credentials_server::CredentialsServer;
-use life_proto::v1::crypto_server::CryptoServer;
 use life_proto::v1::directory_server::DirectoryServer;
 use life_proto::v1::documents_server::DocumentsServer;
 use life_proto::v1::locked::Cause;
 use life_proto::v1::messages_server::MessagesServer;
-use life_proto::{FILE_DESCRIPTOR_SET, MESSAGE_LIMIT};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tonic::transport::Server;
@@ -23,7 +22,7 @@ use crate::connections::incoming;
 use crate::policy::PolicyLayer;
 use crate::service_manager;
 use crate::services::{
-    Accounts, AgentService, Api, Credentials, Crypto, DirectoryService, Documents, Messages,
+    Accounts, AgentService, Api, BulkCrypto, Credentials, DirectoryService, Documents, Messages,
 };
 use crate::socket::Socket;
 use crate::vault::{Fresh, Order, Vault};
@@ -124,7 +123,7 @@ fn services(agent: &Arc<Agent>) -> Result<Router, Box<dyn std::error::Error + Se
         .add_service(AccountsServer::new(Accounts(a())))
         .add_service(ApiServer::new(Api(a())))
         .add_service(CredentialsServer::new(Credentials(a())))
-        .add_service(CryptoServer::new(Crypto(a())).max_decoding_message_size(MESSAGE_LIMIT))
+        .add_service(BulkCrypto::new(a()))
         .add_service(DirectoryServer::new(DirectoryService(a())))
         .add_service(DocumentsServer::new(Documents(a())))
         .add_service(MessagesServer::new(Messages(a()))))

@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::error::Error;
 
 fn main() -> ExitCode {
+    life_sys::malloc::keep_large_blocks();
     let cli = match args::parse() {
         Ok(cli) => cli,
         Err(ended) => return ended,

@@ -7,6 +7,7 @@ use der::{Decode, Encode, Header, Length, Reader, SliceReader};
 
 use crate::Error;
 
+pub(crate) const BOOLEAN: u8 = 0x01;
 pub(crate) const BIT_STRING: u8 = 0x03;
 pub(crate) const ENUMERATED: u8 = 0x0a;
 pub(crate) const INTEGER: u8 = 0x02;

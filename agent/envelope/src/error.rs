@@ -194,6 +194,9 @@ pub enum StreamFault {
     /// More was asked for after the end.
     #[error("the stream has ended")]
     Ended,
+    /// A signature where the stream's key announces none, or the reverse where it is sealed.
+    #[error("the trailer is not what the stream's key announces")]
+    TrailerMismatch,
     /// The stream ends too early.
     #[error("the stream is truncated")]
     Truncated,

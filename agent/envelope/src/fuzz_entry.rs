@@ -1,5 +1,6 @@
 //! Bodies of the fuzz targets: one for each parser of bytes from outside. None may panic on any input.
 
+use bytes::Bytes;
 use life_pki::{KeySlot, SpkiHash, Uid};
 
 use crate::accounting::AttestedStatement;
@@ -94,7 +95,7 @@ pub fn stream_body(bytes: &[u8]) {
     let Ok(mut opener) = StreamKey::for_fuzzing().and_then(Opener::new) else { return };
     let mut out = Vec::new();
     for piece in bytes.chunks(1000) {
-        if opener.push(piece).is_err() || opener.next_segment(&mut out).is_err() {
+        if opener.push(Bytes::copy_from_slice(piece)).is_err() || opener.next_segment(&mut out).is_err() {
             return;
         }
     }

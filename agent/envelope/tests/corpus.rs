@@ -13,7 +13,7 @@ use common::tree::Node;
 use common::{Ca, Use};
 use life_envelope::root_seal::RootKeySeal;
 use life_envelope::signature::content_digest;
-use life_envelope::stream::{self, Digests, Opener, Sealer, StreamKey, segment_digest};
+use life_envelope::stream::{self, Announced, Digests, Opener, Sealer, StreamKey, segment_digest};
 use life_envelope::{
     DocumentId, Envelope, Form, Purpose, SharingStatement, challenge, envelope, fuzz_entry, recipient,
 };
@@ -112,7 +112,8 @@ fn write_seeds() {
 }
 
 fn write_stream_seeds(user: &common::User) {
-    let (start, sealer) = Sealer::new(DocumentId([5; 16]), 1, &[user.key.public_key().clone()]).unwrap();
+    let (start, sealer) =
+        Sealer::new(DocumentId([5; 16]), 1, Announced::Signature, &[user.key.public_key().clone()]).unwrap();
     let length = stream::header_length(&start).unwrap().unwrap();
     write("stream_header", "one-recipient", &start[..length]);
     let envelope = stream::StreamHeader::parse(&start[..length]).unwrap().envelope().to_der();
@@ -178,7 +179,7 @@ fn the_seeds_of_bodies_open() {
     let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("testkit/corpus/stream_body");
     for (seed, plaintext) in [("unsigned", &b"content"[..]), ("signed", b"content"), ("empty", b"")] {
         let mut opener = Opener::new(StreamKey::from_content(&content).unwrap()).unwrap();
-        opener.push(&std::fs::read(seeds.join(seed)).unwrap()).unwrap();
+        opener.push(std::fs::read(seeds.join(seed)).unwrap().into()).unwrap();
         opener.end_input().unwrap();
         let (mut segment, mut out) = (Vec::new(), Vec::new());
         while opener.next_segment(&mut segment).unwrap() {

@@ -4,9 +4,10 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::tree::Node;
 use common::{Ca, Use};
-use life_envelope::stream::{self, Opener, Position, Sealer, StreamHeader};
+use life_envelope::stream::{self, Announced, Opener, Position, Sealer, StreamHeader};
 use life_envelope::{DocumentId, Envelope, OwnKey, envelope, limits, recipient};
 
 const MIB: usize = 1 << 20;
@@ -64,13 +65,14 @@ fn memory_is_bounded() {
 
 /// Seals and opens a stream of so many full segments, holding no more than one of them.
 fn stream_through(user: &common::User, own: &OwnKey, segments: usize) -> u64 {
-    let (start, mut sealer) = Sealer::new(DocumentId([5; 16]), 1, &[user.key.public_key().clone()]).unwrap();
+    let (start, mut sealer) =
+        Sealer::new(DocumentId([5; 16]), 1, Announced::Nothing, &[user.key.public_key().clone()]).unwrap();
     let (head, tink) = start.split_at(stream::header_length(&start).unwrap().unwrap());
     let header = StreamHeader::parse(head).unwrap();
     let info = header.envelope().find(std::slice::from_ref(own)).unwrap();
     let key = header.open(&recipient::unwrap(info, &user.key).unwrap()).unwrap();
     let mut opener = Opener::new(key).unwrap();
-    opener.push(tink).unwrap();
+    opener.push(Bytes::copy_from_slice(tink)).unwrap();
     let mut out = Vec::new();
     for number in 1..=segments {
         let mut segment = vec![number as u8; sealer.segment_size()];
@@ -78,11 +80,11 @@ fn stream_through(user: &common::User, own: &OwnKey, segments: usize) -> u64 {
         let tag = sealer.seal_segment(&mut segment, position).unwrap();
         segment.extend_from_slice(&tag);
         for piece in segment.chunks(MIB) {
-            opener.push(piece).unwrap();
+            opener.push(Bytes::copy_from_slice(piece)).unwrap();
             while opener.next_segment(&mut out).unwrap() {}
         }
     }
-    opener.push(&sealer.finish(None).unwrap()).unwrap();
+    opener.push(sealer.finish(None).unwrap().into()).unwrap();
     opener.end_input().unwrap();
     while opener.next_segment(&mut out).unwrap() {}
     opener.finish().unwrap().length

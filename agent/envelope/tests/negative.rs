@@ -8,6 +8,7 @@
 mod common;
 mod fixtures;
 
+use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -134,7 +135,7 @@ fn read_stream(kit: &Kit, bytes: &[u8]) -> Result<(), Verdict> {
         Ok(())
     };
     for piece in body.chunks(1 << 20) {
-        opener.push(piece)?;
+        opener.push(Bytes::copy_from_slice(piece))?;
         take(&mut opener)?;
     }
     opener.end_input()?;

@@ -3,10 +3,11 @@
 
 mod common;
 
+use bytes::Bytes;
 use common::{Ca, Use};
 use life_envelope::signature::{Signed, content_digest};
 use life_envelope::stream::{
-    self, Digests, Manifest, Opener, Position, Sealer, StreamHeader, segment_digest,
+    self, Announced, Digests, Manifest, Opener, Position, Sealer, StreamHeader, segment_digest,
 };
 use life_envelope::{
     DocumentId, Envelope, Error, Form, OwnKey, Purpose, SignedData, StreamFault, envelope, recipient,
@@ -19,8 +20,9 @@ fn own(user: &common::User) -> OwnKey {
 fn seal_stream(plaintext: &[u8], sender: &common::User, sign: bool) -> Vec<u8> {
     let context = sender.context_over(Purpose::Document, Form::Manifest, &[sender]);
     let keys = [sender.key.public_key().clone()];
+    let announced = if sign { Announced::Signature } else { Announced::Nothing };
     let (mut out, mut sealer) =
-        Sealer::new(context.document_id(), context.document_version(), &keys).unwrap();
+        Sealer::new(context.document_id(), context.document_version(), announced, &keys).unwrap();
     let mut digests = Digests::new();
     let mut rest = plaintext;
     loop {
@@ -62,7 +64,7 @@ fn open_stream(
         Ok(())
     };
     for piece in body.chunks(piece) {
-        opener.push(piece)?;
+        opener.push(Bytes::copy_from_slice(piece))?;
         take(&mut opener)?;
     }
     opener.end_input()?;
@@ -192,10 +194,31 @@ fn only_a_recipient_can_take_a_signature_away() {
 }
 
 #[test]
+fn a_signature_that_was_not_announced_is_refused() {
+    let ca = Ca::new();
+    let user = ca.p256(Use::Sign);
+    let unsigned = seal_stream(b"a scan", &user, false);
+    assert_eq!(open_stream(&unsigned, &user, 1 << 20), Ok((b"a scan".to_vec(), None)));
+    // Nobody who opens such a stream hashes it, so a signature put there later could not be judged.
+    let signed = user.with_trailer(&unsigned, Some(b"a signature"));
+    let refused = Err(Error::Stream(StreamFault::TrailerMismatch));
+    assert_eq!(open_stream(&signed, &user, 1 << 20), refused);
+    let keys = [user.key.public_key().clone()];
+    for (announced, trailer) in
+        [(Announced::Nothing, Some(&b"a signature"[..])), (Announced::Signature, None)]
+    {
+        let (_, mut sealer) = Sealer::new(DocumentId([5; 16]), 1, announced, &keys).unwrap();
+        sealer.seal_segment(&mut [], Position::Last).unwrap();
+        assert_eq!(sealer.finish(trailer), Err(Error::Stream(StreamFault::TrailerMismatch)));
+    }
+}
+
+#[test]
 fn a_stream_ends_after_its_last_segment_only() {
     let ca = Ca::new();
     let user = ca.p256(Use::Encrypt);
-    let (_, sealer) = Sealer::new(DocumentId([5; 16]), 1, &[user.key.public_key().clone()]).unwrap();
+    let (_, sealer) =
+        Sealer::new(DocumentId([5; 16]), 1, Announced::Nothing, &[user.key.public_key().clone()]).unwrap();
     assert_eq!(sealer.finish(None), Err(Error::Stream(StreamFault::Truncated)));
 }
 

@@ -3,12 +3,15 @@
 
 mod common;
 
+use bytes::Bytes;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use common::{Ca, Files, Use, User};
 use life_envelope::DocumentId;
-use life_envelope::stream::{self, FIRST_SEGMENT, Opener, Position, SEGMENT, Sealer, StreamKey, TrailerKey};
+use life_envelope::stream::{
+    self, Announced, FIRST_SEGMENT, Opener, Position, SEGMENT, Sealer, StreamKey, TrailerKey,
+};
 
 const DOCUMENT: DocumentId = DocumentId([5; 16]);
 
@@ -51,7 +54,8 @@ fn plaintext(length: usize) -> Vec<u8> {
 }
 
 fn seal(user: &User, plaintext: &[u8]) -> Vec<u8> {
-    let (mut out, mut sealer) = Sealer::new(DOCUMENT, 3, &[user.key.public_key().clone()]).unwrap();
+    let (mut out, mut sealer) =
+        Sealer::new(DOCUMENT, 3, Announced::Nothing, &[user.key.public_key().clone()]).unwrap();
     let mut rest = plaintext;
     loop {
         let (segment, after) = rest.split_at(rest.len().min(sealer.segment_size()));
@@ -112,7 +116,7 @@ fn ours_opens_tink() {
         let trailer = TrailerKey::derive(&key(), segments.first_chunk().unwrap()).unwrap().seal(None);
         let sealed = [segments, trailer.unwrap()].concat();
         for piece in sealed.chunks(300_000) {
-            opener.push(piece).unwrap();
+            opener.push(Bytes::copy_from_slice(piece)).unwrap();
             while opener.next_segment(&mut segment).unwrap() {
                 opened.extend_from_slice(&segment);
             }

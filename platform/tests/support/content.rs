@@ -1,6 +1,6 @@
 //! Envelopes and sealed streams to deposit.
 
-use life_envelope::stream::{Position, Sealer};
+use life_envelope::stream::{Announced, Position, Sealer};
 use life_envelope::{DocumentId, envelope};
 use life_pki::PublicKey;
 
@@ -15,7 +15,7 @@ pub fn stream(length: usize, to: &PublicKey) -> Vec<u8> {
 
 /// The same for several recipients.
 pub fn stream_for(length: usize, to: &[PublicKey]) -> Vec<u8> {
-    let (mut out, mut sealer) = Sealer::new(DocumentId([7; 16]), 1, to).unwrap();
+    let (mut out, mut sealer) = Sealer::new(DocumentId([7; 16]), 1, Announced::Nothing, to).unwrap();
     let mut left = length;
     loop {
         let size = sealer.segment_size();

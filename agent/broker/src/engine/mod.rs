@@ -3,6 +3,7 @@
 //! Content keys and plaintext live here while a call runs; long-term keys never do.
 
 mod account;
+mod buffers;
 mod detached;
 mod digests;
 mod documents;

@@ -8,11 +8,14 @@ use std::path::Path;
 
 use bytes::{Bytes, BytesMut};
 use life_envelope::signature::{Signed, content_digest};
-use life_envelope::stream::{Ending, MAGIC, Manifest, Opener, StreamHeader, StreamKey, header_length};
+use life_envelope::stream::{
+    Announced, Ending, MAGIC, Manifest, Opener, StreamHeader, StreamKey, header_length,
+};
 use life_envelope::{Form, SignedData, limits};
 use life_proto::v1;
 
 use super::account::{account, unaccounted};
+use super::buffers::Buffers;
 use super::digests::SegmentDigests;
 use super::flow::{Nowhere, Sink, Source, Whole};
 use super::judge::{Judgement, judge};
@@ -131,7 +134,8 @@ async fn open_envelope(
 /// What a whole stream turned out to be.
 struct Checked {
     ending: Ending,
-    manifest: Manifest,
+    /// What a signature must stand over; nothing where none was announced, and so nothing was hashed.
+    manifest: Option<Manifest>,
 }
 
 async fn decrypt(
@@ -140,45 +144,54 @@ async fn decrypt(
     sink: &mut impl Sink,
     mut spool: Option<&mut Spool>,
 ) -> Result<Checked> {
+    let mut digests = (key.announced() == Announced::Signature).then(SegmentDigests::default);
     let mut opener = Opener::new(key)?;
     let commitment = opener.commitment();
-    let mut digests = SegmentDigests::default();
+    let buffers = Buffers::default();
     while let Some(piece) = source.next().await? {
-        opener.push(&piece)?;
         if let Some(spool) = &mut spool {
             spool.write(&piece).await?;
         }
-        segments(&mut opener, Some(&mut digests), sink).await?;
+        opener.push(piece)?;
+        segments(&mut opener, &buffers, digests.as_mut(), sink).await?;
     }
     opener.end_input()?;
-    segments(&mut opener, Some(&mut digests), sink).await?;
-    Ok(Checked { ending: opener.finish()?, manifest: digests.finish(commitment).await? })
+    segments(&mut opener, &buffers, digests.as_mut(), sink).await?;
+    let ending = opener.finish()?;
+    let manifest = match digests {
+        Some(digests) => Some(digests.finish(commitment).await?),
+        None => None,
+    };
+    Ok(Checked { ending, manifest })
 }
 
 /// The second time, what is verified already is only decrypted.
 async fn decrypt_again(key: StreamKey, spool: &mut Spool, sink: &mut impl Sink) -> Result<()> {
     let mut opener = Opener::new(key)?;
+    let buffers = Buffers::default();
     while let Some(piece) = spool.next().await? {
-        opener.push(&piece)?;
-        segments(&mut opener, None, sink).await?;
+        opener.push(piece)?;
+        segments(&mut opener, &buffers, None, sink).await?;
     }
     opener.end_input()?;
-    segments(&mut opener, None, sink).await?;
+    segments(&mut opener, &buffers, None, sink).await?;
     opener.finish()?;
     Ok(())
 }
 
 async fn segments(
     opener: &mut Opener,
+    buffers: &Buffers,
     mut digests: Option<&mut SegmentDigests>,
     sink: &mut impl Sink,
 ) -> Result<()> {
     loop {
-        let mut segment = Vec::new();
+        let mut segment = buffers.take();
         if !opener.next_segment(&mut segment)? {
+            drop(buffers.lend(segment));
             return Ok(());
         }
-        let segment = Bytes::from(segment);
+        let segment = buffers.lend(segment);
         if let Some(digests) = &mut digests {
             digests.push(vec![segment.clone()]).await?;
         }
@@ -217,7 +230,7 @@ async fn check(
                 let receipt = options.receipt.as_deref();
                 let (against, form) = (Signed::Enclosed, Form::Manifest);
                 let mut judgement = judge(identity, &signed, against, options.purpose, form, receipt).await?;
-                if let Some(fault) = mismatch(&signed, &judgement, key, &checked.manifest) {
+                if let Some(fault) = mismatch(&signed, &judgement, key, checked.manifest.as_ref()) {
                     judgement.spoil(fault);
                 }
                 judgement
@@ -243,12 +256,12 @@ fn mismatch(
     signed: &SignedData<'_>,
     judgement: &Judgement,
     key: &StreamKey,
-    actual: &Manifest,
+    actual: Option<&Manifest>,
 ) -> Option<Fault> {
     let context = judgement.verified.as_ref()?.context();
-    let manifest = Manifest::from_der(signed.content().unwrap_or_default());
-    let fits = manifest.and_then(|manifest| manifest.check(actual)).and_then(|()| key.check(context));
-    fits.is_err().then_some(Fault::SignatureInvalid)
+    let manifest = Manifest::from_der(signed.content().unwrap_or_default()).ok();
+    let fits = manifest.zip(actual).is_some_and(|(manifest, actual)| manifest.check(actual).is_ok());
+    (!fits || key.check(context).is_err()).then_some(Fault::SignatureInvalid)
 }
 
 /// One source after another.

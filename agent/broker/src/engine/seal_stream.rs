@@ -1,12 +1,11 @@
 //! Sealing a stream of any size in constant memory: segment by segment on the I/O thread, digests beside it.
 
-use std::collections::VecDeque;
-
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use life_envelope::Form;
-use life_envelope::stream::{Position, Sealer, TAG};
+use life_envelope::stream::{Announced, Pieces, Position, Sealer};
 use life_proto::v1;
 
+use super::buffers::Buffers;
 use super::digests::SegmentDigests;
 use super::flow::{Sink, Source};
 use super::recipients::{Document, Resolved};
@@ -25,55 +24,6 @@ pub struct SealedStream {
     pub plaintext_size: u64,
     /// Bytes of the sealed stream.
     pub ciphertext_size: u64,
-}
-
-/// Smaller pieces are copied together: each would cost more to keep than it holds.
-const SMALL: usize = 64 * 1024;
-
-/// Pieces that wait to become a segment.
-#[derive(Default)]
-struct Pieces {
-    list: VecDeque<Bytes>,
-    /// Small pieces behind those of the list.
-    small: BytesMut,
-    length: usize,
-}
-
-impl Pieces {
-    fn push(&mut self, piece: Bytes) {
-        self.length += piece.len();
-        if piece.len() < SMALL {
-            self.small.extend_from_slice(&piece);
-            if self.small.len() >= SMALL {
-                self.settle();
-            }
-        } else {
-            self.settle();
-            self.list.push_back(piece);
-        }
-    }
-
-    fn settle(&mut self) {
-        if !self.small.is_empty() {
-            self.list.push_back(std::mem::take(&mut self.small).freeze());
-        }
-    }
-
-    /// Takes up to so many bytes from the front.
-    fn take(&mut self, mut count: usize) -> Vec<Bytes> {
-        let mut taken = Vec::new();
-        self.settle();
-        while count > 0 {
-            let Some(mut piece) = self.list.pop_front() else { break };
-            if piece.len() > count {
-                self.list.push_front(piece.split_off(count));
-            }
-            count -= piece.len();
-            self.length -= piece.len();
-            taken.push(piece);
-        }
-        taken
-    }
 }
 
 /// Counts and puts.
@@ -104,23 +54,28 @@ pub async fn seal_stream(
     sink: &mut impl Sink,
 ) -> Result<SealedStream> {
     let resolved = Resolved::with_self(identity, &document.recipients).await?;
-    let (start, mut sealer) = Sealer::new(document.id, document.version, &resolved.keys)?;
+    let announced = if document.purpose.is_some() { Announced::Signature } else { Announced::Nothing };
+    let (start, mut sealer) = Sealer::new(document.id, document.version, announced, &resolved.keys)?;
     let mut out = Out { sink, size: 0 };
     out.put(start.into()).await?;
 
     let mut digests = document.purpose.map(|_| SegmentDigests::default());
     let mut pieces = Pieces::default();
+    let buffers = Buffers::default();
     let mut plaintext_size = 0;
     while let Some(piece) = source.next().await? {
         plaintext_size += piece.len() as u64;
         pieces.push(piece);
-        while pieces.length > sealer.segment_size() {
+        while pieces.len() > sealer.segment_size() {
             let segment = pieces.take(sealer.segment_size());
-            out.put(seal_segment(&mut sealer, &mut digests, segment, Position::Inner).await?).await?;
+            let buffer = buffers.take();
+            let sealed = seal_segment(&mut sealer, &mut digests, segment, Position::Inner, buffer).await?;
+            out.put(buffers.lend(sealed)).await?;
         }
     }
     let segment = pieces.take(sealer.segment_size());
-    out.put(seal_segment(&mut sealer, &mut digests, segment, Position::Last).await?).await?;
+    let sealed = seal_segment(&mut sealer, &mut digests, segment, Position::Last, buffers.take()).await?;
+    out.put(buffers.lend(sealed)).await?;
 
     let mut signature_digest = Vec::new();
     let end = match (digests, document.purpose) {
@@ -145,44 +100,14 @@ async fn seal_segment(
     digests: &mut Option<SegmentDigests>,
     pieces: Vec<Bytes>,
     position: Position,
-) -> Result<Bytes> {
-    let length: usize = pieces.iter().map(Bytes::len).sum();
-    let mut segment = BytesMut::with_capacity(length + TAG);
+    mut segment: Vec<u8>,
+) -> Result<Vec<u8>> {
+    segment.clear();
     pieces.iter().for_each(|piece| segment.extend_from_slice(piece));
     if let Some(digests) = digests {
         digests.push(pieces).await?;
     }
     let tag = sealer.seal_segment(&mut segment, position).map_err(Error::internal)?;
     segment.extend_from_slice(&tag);
-    Ok(segment.freeze())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_are_cut_where_segments_end() {
-        let mut pieces = Pieces::default();
-        for piece in [b"abc".as_slice(), b"d", b"efgh"] {
-            pieces.push(Bytes::from_static(piece));
-        }
-        assert_eq!(pieces.take(5).concat(), b"abcde");
-        assert_eq!((pieces.length, pieces.take(9).concat()), (3, b"fgh".to_vec()));
-        assert_eq!((pieces.length, pieces.take(1).len()), (0, 0));
-    }
-
-    #[test]
-    fn pieces_of_one_byte_cost_little_more_than_their_bytes() {
-        let mut pieces = Pieces::default();
-        let bytes: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-        let large = Bytes::from(bytes.clone());
-        for n in 0..bytes.len() {
-            pieces.push(large.slice(n..=n));
-        }
-        pieces.push(large.clone());
-        pieces.push(large.slice(..1));
-        assert!(pieces.list.len() <= bytes.len() / SMALL + 3, "{}", pieces.list.len());
-        assert_eq!(pieces.take(usize::MAX).concat(), [&bytes, &bytes, &bytes[..1]].concat());
-    }
+    Ok(segment)
 }

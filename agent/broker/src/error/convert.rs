@@ -78,9 +78,12 @@ impl From<life_envelope::Error> for Error {
             Envelope::Signature(SignatureFault::RecipientMismatch) => return Fault::RecipientMismatch.into(),
             Envelope::Signature(_) => Fault::SignatureInvalid,
             Envelope::Stream(StreamFault::Truncated) => return Fault::StreamTruncated.into(),
-            Envelope::Stream(StreamFault::Magic | StreamFault::SegmentLength | StreamFault::Ended) => {
-                Fault::FormatInvalid
-            }
+            Envelope::Stream(
+                StreamFault::Magic
+                | StreamFault::SegmentLength
+                | StreamFault::Ended
+                | StreamFault::TrailerMismatch,
+            ) => Fault::FormatInvalid,
             Envelope::Stream(StreamFault::Version) => Fault::FormatRefused,
             Envelope::Stream(
                 StreamFault::CommitmentMismatch

@@ -15,12 +15,13 @@ use life_proto::v1::{
 use life_proto::{UNARY_LIMIT, v1::crypto_server};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::streams::{Answers, ChunkSink, Chunks, Message, Part, answer, call, within};
+use super::streams::{Answers, ChunkSink, Chunks, Incoming, Message, Part, answers, call, within};
 use crate::agent::Agent;
 use crate::engine::{self, Document, OpenOptions, Release, Shared};
 use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::names;
+use crate::policy::Call;
 
 /// The longest detached signature VerifyStream takes.
 const SIGNATURE_LIMIT: usize = 256 * 1024;
@@ -31,6 +32,75 @@ pub struct Crypto(pub Arc<Agent>);
 impl Crypto {
     fn identity(&self, user: &str) -> Result<Arc<Identity>> {
         self.0.identities.select(names::parse_optional_user("user", user)?)
+    }
+
+    /// EncryptStream, however its messages come.
+    ///
+    /// # Errors
+    /// As the contract says; later ones are the last answer.
+    pub async fn encrypting(
+        &self,
+        call: Call,
+        incoming: impl Incoming<Header = v1::EncryptStreamHeader> + 'static,
+    ) -> Result<Answers<EncryptStreamResponse>> {
+        use encrypt_stream_response::Message as Out;
+        let (header, mut chunks) = Chunks::begin(&call, incoming).await?;
+        let document = Document::from_fields(
+            &header.recipients,
+            header.signing,
+            header.purpose,
+            &header.document_id,
+            header.document_version,
+        )?;
+        let identity = self.identity(&header.user)?;
+        let stall = self.0.config().limits.stall_seconds.duration();
+        Ok(answers(call, stall, |out| async move {
+            let wrap = |chunk| EncryptStreamResponse { message: Some(Out::Chunk(chunk)) };
+            let mut sink = ChunkSink { out: &out, wrap };
+            let sealing = engine::seal_stream(&identity, &document, &mut chunks, &mut sink);
+            let sealed = identity.run(sealing).await?;
+            let result = v1::EncryptStreamResult {
+                document_id: document_id(&document),
+                signature_digest: sealed.signature_digest.into(),
+                recipients: sealed.recipients,
+                plaintext_size: sealed.plaintext_size,
+                ciphertext_size: sealed.ciphertext_size,
+            };
+            out.send(EncryptStreamResponse { message: Some(Out::Result(result)) }).await
+        }))
+    }
+
+    /// DecryptStream, however its messages come.
+    ///
+    /// # Errors
+    /// As the contract says; later ones are the last answer.
+    pub async fn decrypting(
+        &self,
+        call: Call,
+        incoming: impl Incoming<Header = v1::DecryptStreamHeader> + 'static,
+    ) -> Result<Answers<DecryptStreamResponse>> {
+        use decrypt_stream_response::Message as Out;
+        let (header, mut chunks) = Chunks::begin(&call, incoming).await?;
+        let options = OpenOptions::from_fields(header.purpose, header.accept_unsigned, header.receipt)?;
+        let identity = self.identity(&header.user)?;
+        let stall = self.0.config().limits.stall_seconds.duration();
+        let agent = self.0.clone();
+        Ok(answers(call, stall, move |out| async move {
+            let release = match header.allow_unverified_sender {
+                true => Release::AsItComes,
+                false => Release::WhenVerified(&agent.paths.spool),
+            };
+            let wrap = |chunk| DecryptStreamResponse { message: Some(Out::Chunk(chunk)) };
+            let mut sink = ChunkSink { out: &out, wrap };
+            let opening = engine::open_stream(&identity, &options, release, &mut chunks, &mut sink);
+            let opened = identity.run(opening).await?;
+            let result = v1::DecryptStreamResult {
+                signature: Some(opened.signature),
+                recipients: opened.recipients,
+                plaintext_size: opened.plaintext_size,
+            };
+            out.send(DecryptStreamResponse { message: Some(Out::Result(result)) }).await
+        }))
     }
 }
 
@@ -140,32 +210,7 @@ impl crypto_server::Crypto for Crypto {
         &self,
         request: Request<Streaming<EncryptStreamRequest>>,
     ) -> Result<Response<Self::EncryptStreamStream>, Status> {
-        use encrypt_stream_response::Message as Out;
-        let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
-        let document = Document::from_fields(
-            &header.recipients,
-            header.signing,
-            header.purpose,
-            &header.document_id,
-            header.document_version,
-        )?;
-        let identity = self.identity(&header.user)?;
-        let stall = self.0.config().limits.stall_seconds.duration();
-        Ok(answer(call, stall, |out| async move {
-            let wrap = |chunk| EncryptStreamResponse { message: Some(Out::Chunk(chunk)) };
-            let mut sink = ChunkSink { out: &out, wrap };
-            let sealing = engine::seal_stream(&identity, &document, &mut chunks, &mut sink);
-            let sealed = identity.run(sealing).await?;
-            let result = v1::EncryptStreamResult {
-                document_id: document_id(&document),
-                signature_digest: sealed.signature_digest.into(),
-                recipients: sealed.recipients,
-                plaintext_size: sealed.plaintext_size,
-                ciphertext_size: sealed.ciphertext_size,
-            };
-            out.send(EncryptStreamResponse { message: Some(Out::Result(result)) }).await
-        }))
+        Ok(Response::new(self.encrypting(call(&request), request.into_inner()).await?))
     }
 
     type DecryptStreamStream = Answers<DecryptStreamResponse>;
@@ -174,29 +219,7 @@ impl crypto_server::Crypto for Crypto {
         &self,
         request: Request<Streaming<DecryptStreamRequest>>,
     ) -> Result<Response<Self::DecryptStreamStream>, Status> {
-        use decrypt_stream_response::Message as Out;
-        let call = call(&request);
-        let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
-        let options = OpenOptions::from_fields(header.purpose, header.accept_unsigned, header.receipt)?;
-        let identity = self.identity(&header.user)?;
-        let stall = self.0.config().limits.stall_seconds.duration();
-        let agent = self.0.clone();
-        Ok(answer(call, stall, move |out| async move {
-            let release = match header.allow_unverified_sender {
-                true => Release::AsItComes,
-                false => Release::WhenVerified(&agent.paths.spool),
-            };
-            let wrap = |chunk| DecryptStreamResponse { message: Some(Out::Chunk(chunk)) };
-            let mut sink = ChunkSink { out: &out, wrap };
-            let opening = engine::open_stream(&identity, &options, release, &mut chunks, &mut sink);
-            let opened = identity.run(opening).await?;
-            let result = v1::DecryptStreamResult {
-                signature: Some(opened.signature),
-                recipients: opened.recipients,
-                plaintext_size: opened.plaintext_size,
-            };
-            out.send(DecryptStreamResponse { message: Some(Out::Result(result)) }).await
-        }))
+        Ok(Response::new(self.decrypting(call(&request), request.into_inner()).await?))
     }
 
     async fn sign_stream(

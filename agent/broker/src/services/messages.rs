@@ -115,7 +115,7 @@ async fn send(
     identity: &Identity,
     to: life_pki::Uid,
     id: [u8; 16],
-    chunks: &mut Chunks<SendRequest>,
+    chunks: &mut impl Source,
 ) -> Result<SendResponse> {
     let document = Document::message(to, id);
     let (sender, receiver) = mpsc::channel(AHEAD);

@@ -3,6 +3,7 @@
 mod accounts;
 mod agent;
 mod api;
+mod bulk;
 mod credentials;
 mod crypto;
 mod directory;
@@ -13,8 +14,9 @@ mod streams;
 pub use accounts::Accounts;
 pub use agent::AgentService;
 pub use api::Api;
+pub use bulk::BulkCrypto;
 pub use credentials::Credentials;
-pub use crypto::Crypto;
+use crypto::Crypto;
 pub use directory::DirectoryService;
 pub use documents::Documents;
 pub use messages::Messages;

@@ -8,9 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use life_proto::CHUNK_LIMIT;
+use life_proto::framing::Chunked;
+use life_proto::unframing::{Piece, Unframed};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_stream::Stream;
+use tonic::body::Body;
 use tonic::{Response, Status, Streaming};
 
 use crate::engine::{Sink, Source};
@@ -38,46 +41,79 @@ pub trait Message: Send + 'static {
     fn part(self) -> Option<Part<Self::Header>>;
 }
 
+/// How a caller's messages come.
+pub trait Incoming: Send {
+    /// The header among them.
+    type Header: Send;
+
+    /// What comes next: nothing at the end, and nothing inside for an empty message.
+    fn part(&mut self) -> impl Future<Output = Result<Option<Option<Part<Self::Header>>>, Status>> + Send;
+}
+
+/// As tonic decodes them, whole.
+impl<M: Message> Incoming for Streaming<M>
+where
+    M::Header: Send,
+{
+    type Header = M::Header;
+
+    async fn part(&mut self) -> Result<Option<Option<Part<M::Header>>>, Status> {
+        Ok(self.message().await?.map(Message::part))
+    }
+}
+
+/// As the transport brings them, in pieces.
+impl<M: Message + Chunked + Default> Incoming for Unframed<M, Body>
+where
+    M::Header: Send,
+{
+    type Header = M::Header;
+
+    async fn part(&mut self) -> Result<Option<Option<Part<M::Header>>>, Status> {
+        Ok(self.next().await?.map(|piece| match piece {
+            Piece::Chunk(chunk) => Some(Part::Chunk(chunk)),
+            Piece::Message(message) => message.part(),
+        }))
+    }
+}
+
 /// A caller's stream after its header.
-pub struct Chunks<M> {
-    stream: Streaming<M>,
+pub struct Chunks<I> {
+    incoming: I,
     stall: Duration,
 }
 
-impl<M: Message> Chunks<M> {
+impl<I: Incoming> Chunks<I> {
     /// Reads the header.
     ///
     /// # Errors
     /// STREAM_PROTOCOL when something else comes first, DEADLINE_EXCEEDED when nothing comes.
-    pub async fn begin(call: &Call, stream: Streaming<M>) -> Result<(M::Header, Self)> {
-        let mut chunks = Self { stream, stall: call.input_stall };
-        match chunks.message().await?.map(Message::part) {
+    pub async fn begin(call: &Call, incoming: I) -> Result<(I::Header, Self)> {
+        let mut chunks = Self { incoming, stall: call.input_stall };
+        match chunks.part().await? {
             Some(Some(Part::Header(header))) => Ok((header, chunks)),
             _ => Err(Fault::StreamProtocol.because("the header did not come first")),
         }
     }
 
-    async fn message(&mut self) -> Result<Option<M>> {
-        match tokio::time::timeout(self.stall, self.stream.message()).await {
-            Ok(message) => message.map_err(broken),
+    async fn part(&mut self) -> Result<Option<Option<Part<I::Header>>>> {
+        match tokio::time::timeout(self.stall, self.incoming.part()).await {
+            Ok(part) => part.map_err(broken),
             Err(_) => Err(Fault::DeadlineExceeded.because("the caller's stream stood still for too long")),
         }
     }
 }
 
-impl<M: Message> Source for Chunks<M>
-where
-    M::Header: Send,
-{
+impl<I: Incoming> Source for Chunks<I> {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        chunk(self.message().await?)
+        chunk(self.part().await?)
     }
 }
 
-impl<M: Message> Draw for Chunks<M> {
+impl<M: Message> Draw for Chunks<Streaming<M>> {
     fn poll_draw(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
-        let message = ready!(Pin::new(&mut self.stream).poll_next(context));
-        Poll::Ready(message.transpose().map_err(broken).and_then(chunk))
+        let message = ready!(Pin::new(&mut self.incoming).poll_next(context));
+        Poll::Ready(message.transpose().map_err(broken).and_then(|message| chunk(message.map(Message::part))))
     }
 
     fn stall(&self) -> Duration {
@@ -86,8 +122,8 @@ impl<M: Message> Draw for Chunks<M> {
 }
 
 /// The chunk that a message after the header is; nothing at the stream's end.
-fn chunk<M: Message>(message: Option<M>) -> Result<Option<Bytes>> {
-    match message.map(Message::part) {
+fn chunk<H>(part: Option<Option<Part<H>>>) -> Result<Option<Bytes>> {
+    match part {
         None => Ok(None),
         Some(Some(Part::Chunk(chunk))) if chunk.is_empty() => {
             Err(Fault::StreamProtocol.because("a chunk is empty"))
@@ -173,6 +209,15 @@ where
     T: Send + 'static,
     F: Future<Output = Result<()>> + Send + 'static,
 {
+    Response::new(answers(call, stall, work))
+}
+
+/// As [`answer`], for whoever sends the answers without tonic.
+pub fn answers<T, F>(call: Call, stall: Duration, work: impl FnOnce(Out<T>) -> F) -> Answers<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
+{
     let (sender, receiver) = mpsc::channel(AHEAD);
     // What a caller is told of work that panics.
     let failed = Arc::new(Mutex::new(Some(Error::from(Fault::Internal).into())));
@@ -185,7 +230,7 @@ where
         let ended = within(call, work).await;
         *failure.lock().unwrap_or_else(PoisonError::into_inner) = ended.err().map(Status::from);
     });
-    Response::new(Answers { receiver, failed, work: task.abort_handle() })
+    Answers { receiver, failed, work: task.abort_handle() }
 }
 
 /// Does work until its deadline.

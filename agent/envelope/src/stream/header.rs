@@ -14,6 +14,8 @@ use crate::{ContentKey, DocumentContext, DocumentId, Envelope, Error, StreamFaul
 const FORMAT: u8 = 1;
 /// Tink's AES256_GCM_HKDF_1MB, the only suite.
 const SUITE: u8 = 1;
+/// BOOLEAN FALSE, DER.
+const FALSE: &[u8] = &[asn1::BOOLEAN, 1, 0];
 /// What the trailer's key is derived for.
 const TRAILER: &[u8] = b"LIFE stream trailer v1";
 /// The bytes magic, version and envelope length take.
@@ -111,11 +113,23 @@ pub(super) fn write(envelope: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(out)
 }
 
+/// What the trailer of a stream will hold, announced before the first segment.
+///
+/// Whoever opens a stream that announces no signature need not hash its content: that costs more than decrypting it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// Nothing. A signature in the trailer is an error then.
+    Nothing,
+    /// A signature. A recipient can take it away, as from any stream: it is unsigned then.
+    Signature,
+}
+
 /// The content of a stream's envelope: the key and what it is bound to.
 pub struct StreamKey {
     key: Key256,
     document_id: DocumentId,
     document_version: u64,
+    announced: Announced,
 }
 
 impl StreamKey {
@@ -123,28 +137,39 @@ impl StreamKey {
     ///
     /// # Errors
     /// [`Error::Key`] when the random number generator fails.
-    pub(super) fn generate(document_id: DocumentId, document_version: u64) -> Result<Self, Error> {
+    pub(super) fn generate(
+        document_id: DocumentId,
+        document_version: u64,
+        announced: Announced,
+    ) -> Result<Self, Error> {
         let key = Key256::init_with(|key| aws_lc_rs::rand::fill(key))
             .map_err(|_| life_pki::key::KeyError::Operation)?;
-        Ok(Self { key, document_id, document_version })
+        Ok(Self { key, document_id, document_version, announced })
     }
 
     /// A fixed key, so that a corpus can hold streams that open.
     pub(crate) fn for_fuzzing() -> Result<Self, Error> {
         let key = Key256::from_slice(&[0x11; 32]).ok_or(Error::Malformed)?;
-        Ok(Self { key, document_id: DocumentId([0x22; 16]), document_version: 1 })
+        let announced = Announced::Signature;
+        Ok(Self { key, document_id: DocumentId([0x22; 16]), document_version: 1, announced })
     }
 
     /// The DER form, to be put into an envelope.
     pub(super) fn to_content(&self) -> Zeroizing<Vec<u8>> {
         // EXPOSE: the stream key goes into the envelope; the intermediate piece is wiped.
         let key = Zeroizing::new(asn1::octets(self.key.expose()));
+        let signed: &[u8] = match self.announced {
+            Announced::Nothing => FALSE,
+            // The default is left out in DER.
+            Announced::Signature => &[],
+        };
         Zeroizing::new(asn1::sequence(&[
             &asn1::unsigned(VERSION),
             &key,
             &asn1::octets(&self.document_id.0),
             &asn1::unsigned(self.document_version),
             &asn1::unsigned(u64::from(SUITE)),
+            signed,
         ]))
     }
 
@@ -159,11 +184,16 @@ impl StreamKey {
         let document_id = DocumentId(parser.octet_array()?);
         let document_version = parser.unsigned()?;
         let suite = parser.unsigned()?;
+        let announced = match parser.optional(asn1::BOOLEAN)? {
+            None => Announced::Signature,
+            Some([0]) => Announced::Nothing,
+            Some(_) => return Err(Error::Malformed),
+        };
         parser.finish()?;
         if suite != u64::from(SUITE) {
             return Err(crate::Refusal::Version.into());
         }
-        Ok(Self { key, document_id, document_version })
+        Ok(Self { key, document_id, document_version, announced })
     }
 
     /// The document.
@@ -176,6 +206,12 @@ impl StreamKey {
     #[must_use]
     pub fn document_version(&self) -> u64 {
         self.document_version
+    }
+
+    /// What the trailer will hold.
+    #[must_use]
+    pub fn announced(&self) -> Announced {
+        self.announced
     }
 
     /// The value in the manifest that binds a signature to this key: HKDF-SHA256(key, info "commit").
@@ -251,10 +287,23 @@ mod tests {
 
     #[test]
     fn the_key_round_trips() {
-        let key = StreamKey::generate(DocumentId([1; 16]), 7).unwrap();
-        let again = StreamKey::from_content(&key.to_content()).unwrap();
-        assert!(again.key.ct_eq(&key.key));
-        assert_eq!(again.associated_data(), key.associated_data());
-        assert_eq!(again.derive_commitment(), key.derive_commitment());
+        for announced in [Announced::Nothing, Announced::Signature] {
+            let key = StreamKey::generate(DocumentId([1; 16]), 7, announced).unwrap();
+            let again = StreamKey::from_content(&key.to_content()).unwrap();
+            assert!(again.key.ct_eq(&key.key));
+            assert_eq!(again.announced(), announced);
+            assert_eq!(again.associated_data(), key.associated_data());
+            assert_eq!(again.derive_commitment(), key.derive_commitment());
+        }
+    }
+
+    #[test]
+    fn what_is_announced_has_one_spelling() {
+        let key = StreamKey::generate(DocumentId([1; 16]), 7, Announced::Nothing).unwrap();
+        let mut content = key.to_content();
+        for truth in [1, 0xff] {
+            *content.last_mut().unwrap() = truth;
+            assert_eq!(StreamKey::from_content(&content).err(), Some(Error::Malformed));
+        }
     }
 }

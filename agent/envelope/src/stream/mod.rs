@@ -8,13 +8,15 @@
 mod header;
 mod manifest;
 mod opener;
+mod pieces;
 mod sealer;
 mod segments;
 mod trailer;
 
-pub use header::{StreamHeader, StreamKey, header_length};
+pub use header::{Announced, StreamHeader, StreamKey, header_length};
 pub use manifest::{Digests, Manifest, segment_digest};
 pub use opener::{Ending, Opener};
+pub use pieces::Pieces;
 pub use sealer::{Position, Sealer};
 pub use trailer::{MAX_TRAILER, TrailerKey};
 

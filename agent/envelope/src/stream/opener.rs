@@ -3,11 +3,13 @@
 use std::fmt;
 
 use aws_lc_rs::aead::Aad;
+use bytes::{Buf, Bytes};
 use zeroize::Zeroize;
 
+use super::pieces::Pieces;
 use super::sealer::Position;
 use super::segments::Segments;
-use super::{MAX_TRAILER, StreamKey, TAG, TINK_HEADER, TrailerKey};
+use super::{Announced, MAX_TRAILER, StreamKey, TAG, TINK_HEADER, TrailerKey};
 use crate::{Error, StreamFault};
 
 /// The bytes of the trailer's length, the last of every stream.
@@ -26,7 +28,7 @@ pub struct Opener {
     key: StreamKey,
     /// There once Tink's header is.
     ciphers: Option<(Segments, TrailerKey)>,
-    buffer: Buffer,
+    pieces: Pieces,
     /// There once the input has ended: the opened trailer, if there is a signature in it.
     trailer: Option<Option<Vec<u8>>>,
     length: u64,
@@ -56,7 +58,7 @@ impl Opener {
     /// [`Error::Key`] when AWS-LC fails.
     pub fn new(key: StreamKey) -> Result<Self, Error> {
         let commitment = key.derive_commitment()?;
-        Ok(Self { key, ciphers: None, buffer: Buffer::default(), trailer: None, length: 0, commitment })
+        Ok(Self { key, ciphers: None, pieces: Pieces::default(), trailer: None, length: 0, commitment })
     }
 
     /// The value the signed manifest must have ([`crate::stream::Manifest::commitment`]).
@@ -69,22 +71,23 @@ impl Opener {
     ///
     /// # Errors
     /// [`Error::TooLarge`] for more at once, or when segments were left inside; [`Error::Stream`] after the end.
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn push(&mut self, bytes: Bytes) -> Result<(), Error> {
         if self.trailer.is_some() {
             return Err(StreamFault::Ended.into());
         }
         let full = super::CIPHERTEXT_SEGMENT + TINK_HEADER + HOLD_BACK;
-        if bytes.len() > MAX_PIECE || self.buffer.len() > full {
+        if bytes.len() > MAX_PIECE || self.pieces.len() > full {
             return Err(Error::TooLarge);
         }
-        self.buffer.push(bytes);
+        self.pieces.push(bytes);
         Ok(())
     }
 
     /// Says that no more bytes come, and opens the trailer.
     ///
     /// # Errors
-    /// [`Error::Stream`] when the stream is truncated or its trailer's length is wrong; [`Error::DecryptionFailed`] for a
+    /// [`Error::Stream`] when the stream is truncated, its trailer's length is wrong, or it holds a signature that was not
+    /// announced; [`Error::DecryptionFailed`] for a
     /// trailer that does not open.
     pub fn end_input(&mut self) -> Result<(), Error> {
         if self.trailer.is_some() {
@@ -92,27 +95,29 @@ impl Opener {
         }
         self.read_tink_header()?;
         let truncated = Error::Stream(StreamFault::Truncated);
-        let rest = self.buffer.bytes();
-        let (rest, length) = rest.split_last_chunk::<LENGTH>().ok_or(truncated)?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| Error::TooLarge)?;
+        let mut rest = Bytes::from(self.pieces.take(self.pieces.len()).concat());
+        let mut end = rest.split_off(rest.len().checked_sub(LENGTH).ok_or(truncated)?);
+        let length = usize::try_from(end.get_u32()).map_err(|_| Error::TooLarge)?;
         if !(TAG..=MAX_TRAILER).contains(&length) {
             return Err(truncated);
         }
-        let end = rest.len().checked_sub(length).ok_or(truncated)?;
-        let sealed = rest.get(end..).ok_or(truncated)?;
+        let sealed = rest.split_off(rest.len().checked_sub(length).ok_or(truncated)?);
         let (_, key) = self.ciphers.as_ref().ok_or(truncated)?;
-        self.trailer = Some(key.open(sealed)?);
-        self.buffer.truncate(end);
+        let trailer = key.open(&sealed)?;
+        if trailer.is_some() && self.key.announced() == Announced::Nothing {
+            return Err(StreamFault::TrailerMismatch.into());
+        }
+        self.trailer = Some(trailer);
+        self.pieces.push(rest);
         Ok(())
     }
 
-    /// Decrypts the next segment into `out`, whose former contents are dropped. `false` when there is none yet, or,
+    /// Decrypts the next segment into `out`, in place of what that held. `false` when there is none yet, or,
     /// after [`Opener::end_input`], none any more.
     ///
     /// # Errors
     /// [`Error::DecryptionFailed`], whatever the cause; a truncation at a segment boundary is one.
     pub fn next_segment(&mut self, out: &mut Vec<u8>) -> Result<bool, Error> {
-        out.clear();
         self.read_tink_header()?;
         let Some((segments, _)) = &mut self.ciphers else { return Ok(false) };
         if segments.has_ended() {
@@ -120,15 +125,15 @@ impl Opener {
         }
         let full = segments.size() + TAG;
         let position = match &self.trailer {
-            Some(_) if self.buffer.len() <= full => Position::Last,
+            Some(_) if self.pieces.len() <= full => Position::Last,
             Some(_) => Position::Inner,
             // More than any trailer is left behind this segment, so another one follows it.
-            None if self.buffer.len() > full + HOLD_BACK => Position::Inner,
+            None if self.pieces.len() > full + HOLD_BACK => Position::Inner,
             None => return Ok(false),
         };
-        let size = full.min(self.buffer.len());
-        open(segments, self.buffer.bytes().get(..size).unwrap_or_default(), position, out)?;
-        self.buffer.consume(size);
+        out.clear();
+        self.pieces.take_into(full, out);
+        open(segments, out, position)?;
         self.length = self.length.saturating_add(out.len() as u64);
         Ok(true)
     }
@@ -146,65 +151,28 @@ impl Opener {
     }
 
     fn read_tink_header(&mut self) -> Result<(), Error> {
-        if self.ciphers.is_none()
-            && let Some(header) = self.buffer.bytes().first_chunk()
-        {
+        if self.ciphers.is_none() && self.pieces.len() >= TINK_HEADER {
+            let mut header = Vec::with_capacity(TINK_HEADER);
+            self.pieces.take_into(TINK_HEADER, &mut header);
+            let header = header.first_chunk().ok_or(Error::Malformed)?;
             let segments = Segments::from_header(&self.key, header).map_err(|_| Error::DecryptionFailed)?;
             self.ciphers = Some((segments, TrailerKey::derive(&self.key, header)?));
-            self.buffer.consume(TINK_HEADER);
         }
         Ok(())
     }
 }
 
-/// Decrypts one segment out of place. The segment's position goes into its nonce, so a segment that was moved, dropped
+/// Decrypts one segment where it lies. The segment's position goes into its nonce, so a segment that was moved, dropped
 /// or made the last one does not open.
-fn open(segments: &mut Segments, segment: &[u8], position: Position, out: &mut Vec<u8>) -> Result<(), Error> {
-    let (ciphertext, tag) = segment.split_last_chunk::<TAG>().ok_or(Error::DecryptionFailed)?;
-    let nonce = segments.advance(ciphertext.len(), position).map_err(|_| Error::DecryptionFailed)?;
-    out.resize(ciphertext.len(), 0);
-    let opened = segments.cipher().open_separate_gather(nonce, Aad::empty(), ciphertext, tag, out);
-    opened.map_err(|_| {
+fn open(segments: &mut Segments, segment: &mut Vec<u8>, position: Position) -> Result<(), Error> {
+    let length = segment.len().checked_sub(TAG).ok_or(Error::DecryptionFailed)?;
+    let nonce = segments.advance(length, position).map_err(|_| Error::DecryptionFailed)?;
+    let opened = segments.cipher().open_in_place(nonce, Aad::empty(), segment).is_ok();
+    if !opened {
         // Whatever was written is not authentic.
-        out.zeroize();
-        Error::DecryptionFailed
-    })
-}
-
-/// Bytes that are appended at one end and consumed at the other.
-#[derive(Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl Buffer {
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+        segment.zeroize();
+        return Err(Error::DecryptionFailed);
     }
-
-    fn len(&self) -> usize {
-        self.bytes.len().saturating_sub(self.start)
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        // Room is made when it is needed, at most once per segment.
-        if self.bytes.len() + bytes.len() > self.bytes.capacity() {
-            self.bytes.drain(..self.start.min(self.bytes.len()));
-            self.start = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.start = (self.start + count).min(self.bytes.len());
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        }
-    }
-
-    fn truncate(&mut self, count: usize) {
-        self.bytes.truncate(self.start + count);
-    }
+    segment.truncate(length);
+    Ok(())
 }

@@ -6,7 +6,7 @@ use life_pki::key::KeyError;
 
 use super::header;
 use super::segments::Segments;
-use super::{StreamKey, TAG, TINK_HEADER, TrailerKey};
+use super::{Announced, StreamKey, TAG, TINK_HEADER, TrailerKey};
 use crate::{DocumentId, Error, StreamFault, envelope};
 
 /// Whether a segment is the last one.
@@ -23,6 +23,7 @@ pub struct Sealer {
     segments: Segments,
     trailer: TrailerKey,
     commitment: [u8; 32],
+    announced: Announced,
 }
 
 impl Sealer {
@@ -34,9 +35,10 @@ impl Sealer {
     pub fn new(
         document_id: DocumentId,
         document_version: u64,
+        announced: Announced,
         recipients: &[PublicKey],
     ) -> Result<(Vec<u8>, Self), Error> {
-        let key = StreamKey::generate(document_id, document_version)?;
+        let key = StreamKey::generate(document_id, document_version, announced)?;
         let (envelope, _) = envelope::seal(&key.to_content(), recipients)?;
         let (segments, tink) = Segments::generate(&key)?;
         let mut start = header::write(&envelope)?;
@@ -51,7 +53,8 @@ impl Sealer {
     }
 
     fn with(key: &StreamKey, header: &[u8; TINK_HEADER], segments: Segments) -> Result<Self, Error> {
-        Ok(Self { segments, trailer: TrailerKey::derive(key, header)?, commitment: key.derive_commitment()? })
+        let trailer = TrailerKey::derive(key, header)?;
+        Ok(Self { segments, trailer, commitment: key.derive_commitment()?, announced: key.announced() })
     }
 
     /// The value of the manifest's commitment.
@@ -84,10 +87,14 @@ impl Sealer {
     /// SignedData over the manifest or nothing inside, and its length.
     ///
     /// # Errors
-    /// [`Error::Stream`] with `Truncated` before the last segment; [`Error::TooLarge`] for a signature beyond the limit.
+    /// [`Error::Stream`] with `Truncated` before the last segment, with `TrailerMismatch` for something else than was
+    /// announced; [`Error::TooLarge`] for a signature beyond the limit.
     pub fn finish(self, signed_data: Option<&[u8]>) -> Result<Vec<u8>, Error> {
         if !self.segments.has_ended() {
             return Err(StreamFault::Truncated.into());
+        }
+        if signed_data.is_some() != (self.announced == Announced::Signature) {
+            return Err(StreamFault::TrailerMismatch.into());
         }
         self.trailer.seal(signed_data)
     }

@@ -57,6 +57,12 @@ impl Server {
 /// Serves until killed.
 pub async fn serve(socket: &Path) {
     let listener = tokio::net::UnixListener::bind(socket).unwrap();
+    let incoming = tokio_stream::wrappers::UnixListenerStream::new(listener).map(|stream| {
+        stream.inspect(|stream| {
+            rustix::net::sockopt::set_socket_send_buffer_size(stream, 1 << 20).unwrap();
+            rustix::net::sockopt::set_socket_recv_buffer_size(stream, 1 << 20).unwrap();
+        })
+    });
     let limit = 4 << 20;
     tonic::transport::Server::builder()
         .max_frame_size(256 * 1024)
@@ -66,7 +72,7 @@ pub async fn serve(socket: &Path) {
         .add_service(
             CryptoServer::new(Echo).max_decoding_message_size(limit).max_encoding_message_size(limit),
         )
-        .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener))
+        .serve_with_incoming(incoming)
         .await
         .unwrap();
 }

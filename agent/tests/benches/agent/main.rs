@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == "--bench" || argument == echo::ARGUMENT) {
         return ExitCode::SUCCESS;
     }
+    life_sys::malloc::keep_large_blocks();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     if let Some(at) = std::env::args().position(|argument| argument == echo::ARGUMENT) {
         let socket = std::env::args().nth(at + 1).unwrap();

@@ -19,12 +19,15 @@ pub async fn run(table: &mut Table, agent: &Agent, user: &User) {
         [(Signing::None, "unsigned", "plain tonic echo"), (Signing::Sign, "signed", "echo that hashes")]
     {
         let (mut theirs, mut encrypt, mut decrypt) = (Vec::new(), Vec::new(), Vec::new());
+        let header = header(user, signing);
+        let mut sealed = Vec::new();
+        encrypted(agent.clients().await, header.clone(), |chunk| sealed.push(chunk)).await;
+        // Interleaved, so that a machine that slows down slows both.
         for _ in 0..ROUNDS {
-            let header = header(user, signing);
-            theirs.push(rate(timed(encrypted(bare.client().await, header.clone())).await.1));
-            let (sealed, took) = timed(encrypted(agent.clients().await, header)).await;
-            encrypt.push(rate(took));
-            decrypt.push(rate(timed(decrypted(agent.clients().await, user, sealed)).await.1));
+            let (echo, ours) = (bare.client().await, agent.clients().await);
+            theirs.push(rate(timed(encrypted(echo, header.clone(), drop)).await.1));
+            encrypt.push(rate(timed(encrypted(ours.clone(), header.clone(), drop)).await.1));
+            decrypt.push(rate(timed(decrypted(ours, user, sealed.clone())).await.1));
         }
         let theirs = median(theirs);
         table.compare(&format!("stream.encrypt.{name}"), median(encrypt), "MB/s", against, theirs);
@@ -40,7 +43,7 @@ fn header(user: &User, signing: Signing) -> v1::EncryptStreamHeader {
     v1::EncryptStreamHeader { user: user.name.clone(), signing: signing.into(), ..Default::default() }
 }
 
-async fn encrypted(mut clients: Clients, header: v1::EncryptStreamHeader) -> Vec<Bytes> {
+async fn encrypted(mut clients: Clients, header: v1::EncryptStreamHeader, mut take: impl FnMut(Bytes)) {
     use v1::encrypt_stream_request::Message as Ask;
     use v1::encrypt_stream_response::Message as Answer;
     let chunk = Bytes::from(vec![0x5a; 1 << 20]);
@@ -48,13 +51,11 @@ async fn encrypted(mut clients: Clients, header: v1::EncryptStreamHeader) -> Vec
         .chain((0..MIB).map(move |_| Ask::Chunk(chunk.clone())))
         .map(|message| v1::EncryptStreamRequest { message: Some(message) });
     let mut answers = clients.crypto.encrypt_stream(tokio_stream::iter(messages)).await.unwrap().into_inner();
-    let mut sealed = Vec::new();
     while let Some(answer) = answers.message().await.unwrap() {
         if let Some(Answer::Chunk(chunk)) = answer.message {
-            sealed.push(chunk);
+            take(chunk);
         }
     }
-    sealed
 }
 
 async fn decrypted(mut clients: Clients, user: &User, sealed: Vec<Bytes>) {
