@@ -98,7 +98,7 @@ reasons! {
     RECIPIENT_UNACCOUNTED;
     /// The recipient's certificate does not fit the platform's CA or the account log.
     RECIPIENT_UNTRUSTED;
-    /// The registration was not finished in time.
+    /// The registration was not finished in time, or the vault that had its keys is gone.
     REGISTRATION_EXPIRED;
     /// A registrar has to approve the registration first.
     REGISTRATION_PENDING;

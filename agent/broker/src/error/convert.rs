@@ -26,6 +26,9 @@ impl From<VaultError> for Error {
             VaultError::CredentialNotLive => Fault::CredentialRevoked,
             VaultError::SealMissing => Fault::RootSealMissing,
             VaultError::SealForeign => Fault::RootSealForeign,
+            VaultError::UnknownPending => {
+                return Fault::RegistrationExpired.because("the vault no longer has the new account's keys");
+            }
             VaultError::UnknownSession => Fault::CredentialLocked,
             VaultError::TooManySessions => Fault::TooManyIdentities,
             VaultError::TooManyPendings | VaultError::Busy => Fault::ResourceExhausted,
@@ -35,7 +38,6 @@ impl From<VaultError> for Error {
             }
             VaultError::ChallengeRefused | VaultError::CertificateRefused => Fault::PlatformUntrusted,
             VaultError::Malformed
-            | VaultError::UnknownPending
             | VaultError::WrongState
             | VaultError::TlsInputRefused
             | VaultError::Internal => return Error::internal(format_args!("the vault says: {error}")),

@@ -40,6 +40,25 @@ pub struct Message {
     pub deleted: bool,
 }
 
+/// A document that somebody stored, or tried to.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// Numbers of users.
+    pub owner: usize,
+    /// Numbers of users.
+    pub reader: usize,
+    /// What each version holds, were it only tried: a content's number and length.
+    pub contents: BTreeMap<u64, (u64, usize)>,
+    /// The latest version that the agent said is stored; 0 before the first.
+    pub acknowledged: u64,
+    /// Somebody is changing it: one at a time.
+    pub in_flight: bool,
+    /// Its owner asked for its deletion.
+    pub delete_tried: bool,
+    /// The agent said that it is deleted.
+    pub deleted: bool,
+}
+
 /// What somebody learnt of another user.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup {
@@ -52,6 +71,8 @@ pub struct Lookup {
 /// Everything that was acknowledged.
 #[derive(Default)]
 pub struct Ledger {
+    /// By document id.
+    pub documents: BTreeMap<String, Document>,
     /// By message id.
     pub messages: BTreeMap<String, Message>,
     /// The latest.

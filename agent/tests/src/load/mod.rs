@@ -3,6 +3,7 @@
 //! Every call has a deadline, which must not be reached, and ends with an answer or a stable reason. A transport error
 //! without a reason is right only where the broker itself was killed while the call ran.
 
+mod documents;
 mod faults;
 mod files;
 mod ledger;

@@ -7,17 +7,21 @@ use life_proto::v1;
 use super::ledger::{Envelope, Lookup};
 use super::{Caller, Refused, content};
 use crate::agent::Clients;
-use crate::{User, streams};
+use crate::{User, calls, streams};
 
 /// Operations with how often each is chosen, of a thousand.
 const MIX: &[(usize, Operation)] = &[
-    (250, Operation::Sign),
-    (170, Operation::Encrypt),
-    (170, Operation::Decrypt),
-    (90, Operation::Stream),
-    (120, Operation::Send),
-    (90, Operation::Receive),
-    (50, Operation::Delete),
+    (200, Operation::Sign),
+    (130, Operation::Encrypt),
+    (130, Operation::Decrypt),
+    (80, Operation::Stream),
+    (100, Operation::Send),
+    (80, Operation::Receive),
+    (40, Operation::Delete),
+    (70, Operation::Store),
+    (60, Operation::Read),
+    (20, Operation::Remove),
+    (30, Operation::Call),
     (30, Operation::LookUp),
     (25, Operation::Files),
     (5, Operation::Register),
@@ -25,15 +29,19 @@ const MIX: &[(usize, Operation)] = &[
 
 #[derive(Clone, Copy, Debug)]
 enum Operation {
+    Call,
     Decrypt,
     Delete,
     Encrypt,
     Files,
     LookUp,
+    Read,
     Receive,
     Register,
+    Remove,
     Send,
     Sign,
+    Store,
     Stream,
 }
 
@@ -55,15 +63,19 @@ impl Caller {
         });
         // What is refused is counted where it is called.
         let _ended = match operation.map_or(Operation::Sign, |(_, operation)| *operation) {
+            Operation::Call => self.ask_platform().await,
             Operation::Decrypt => self.decrypt().await,
             Operation::Delete => self.delete().await,
             Operation::Encrypt => self.encrypt().await,
             Operation::Files => self.files().await,
             Operation::LookUp => self.look_up().await,
+            Operation::Read => self.read().await,
             Operation::Receive => self.receive().await,
             Operation::Register => self.register().await,
+            Operation::Remove => self.remove().await,
             Operation::Send => self.send().await,
             Operation::Sign => self.sign().await,
+            Operation::Store => self.store().await,
             Operation::Stream => self.stream().await,
         };
         self.shared.done.fetch_add(1, Ordering::Relaxed);
@@ -183,6 +195,24 @@ impl Caller {
         Ok(())
     }
 
+    /// One's own account, as the platform's HTTP interface shows it.
+    async fn ask_platform(&mut self) -> Result<(), Refused> {
+        let user = self.user();
+        let header = calls::header(&self.shared.users[user], "GET", "/v1/me");
+        let ask = |mut it: Clients| {
+            let header = header.clone();
+            async move { calls::call(&mut it, header, b"").await }
+        };
+        let answer = self.act("call", user, &[], ask).await?;
+        // A platform that stops, or starts, may say so itself.
+        if answer.head.status == 200 {
+            assert!(answer.text().contains(self.shared.users[user].uid()), "{}", answer.text());
+        } else {
+            assert!((500..=599).contains(&answer.head.status), "status {}", answer.head.status);
+        }
+        Ok(())
+    }
+
     async fn look_up(&mut self) -> Result<(), Refused> {
         let (caller, peer) = (self.user(), self.user());
         let request = v1::LookupUserRequest { name: self.name(peer), caller: self.name(caller) };
@@ -210,7 +240,8 @@ impl Caller {
             ..Default::default()
         };
         let register = |mut it: Clients| async move { it.accounts.register_user(request).await };
-        let answer = self.call("register", &[], register).await?.into_inner();
+        // The keys of an account are in the vault until it is finished, and gone with it.
+        let answer = self.call("register", &["REGISTRATION_EXPIRED"], register).await?.into_inner();
         let user = User { name: answer.user.unwrap().name, pkcs12: answer.pkcs12.to_vec(), passphrase };
         self.shared.ledger().registered.push(user);
         Ok(())

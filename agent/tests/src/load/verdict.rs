@@ -38,6 +38,7 @@ pub async fn verify(world: &mut World, caller: &mut Caller) {
     for envelope in &envelopes {
         caller.open(envelope).await.unwrap();
     }
+    documents(caller).await.unwrap();
     lookups(caller).await.unwrap();
     let registered = shared.ledger().registered.clone();
     for user in registered.iter().rev().take(10) {
@@ -51,7 +52,7 @@ pub async fn verify(world: &mut World, caller: &mut Caller) {
     // What a crash leaves is taken away at the next start.
     world.platform.kill_serve();
     world.platform.start_serve();
-    platform_is_whole(&world.platform, listed.len());
+    platform_is_whole(&world.platform);
 }
 
 async fn inboxes(caller: &mut Caller) -> Result<BTreeSet<(usize, String)>, Refused> {
@@ -71,6 +72,25 @@ async fn inboxes(caller: &mut Caller) -> Result<BTreeSet<(usize, String)>, Refus
         }
     }
     Ok(listed)
+}
+
+async fn documents(caller: &mut Caller) -> Result<(), Refused> {
+    let documents = caller.shared.ledger().documents.clone();
+    for (id, document) in documents {
+        if document.acknowledged > 0 && !document.delete_tried {
+            for who in [document.owner, document.reader] {
+                caller.check_document(&id, who, document.acknowledged).await?;
+            }
+        }
+        if document.deleted {
+            let user = caller.shared.users[document.owner].clone();
+            let get = |mut it: Clients| async move { crate::documents::get(&mut it, &user, &id).await };
+            let gone = caller.call("get", &["DOCUMENT_NOT_FOUND"], get).await;
+            let back = gone.is_ok_and(|document| document.status() != v1::DocumentStatus::Deleted);
+            assert!(!back, "a document was deleted and is back");
+        }
+    }
+    Ok(())
 }
 
 async fn lookups(caller: &mut Caller) -> Result<(), Refused> {
@@ -101,15 +121,29 @@ fn nothing_half_written(folder: &Path) {
 }
 
 /// The database is sound, and names every file there is.
-fn platform_is_whole(platform: &Platform, messages: usize) {
+fn platform_is_whole(platform: &Platform) {
     let database = Connection::open(platform.database()).unwrap();
     let check: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");
-    let pending: usize = database.query_row("SELECT COUNT(*) FROM pending", [], |row| row.get(0)).unwrap();
-    let count = |name: &str| {
-        std::fs::read_dir(platform.dir().join("serve/data").join(name)).map_or(0, Iterator::count)
+    let named = |sql: &str| -> BTreeSet<String> {
+        let mut rows = database.prepare(sql).unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     };
-    assert_eq!(count("blobs"), messages + pending, "{messages} messages and {pending} pending");
+    let there = named(
+        "SELECT blob FROM message WHERE blob IS NOT NULL UNION SELECT blob FROM pending UNION \
+         SELECT blob FROM document WHERE blob IS NOT NULL",
+    );
+    let coming = named("SELECT blob FROM document_upload");
+    let files = |name: &str| -> BTreeSet<String> {
+        let folder = std::fs::read_dir(platform.dir().join("serve/data").join(name)).unwrap();
+        folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let blobs = files("blobs");
+    assert!(there.is_subset(&blobs), "files are missing: {:?}", there.difference(&blobs));
+    let strays: Vec<_> =
+        blobs.iter().filter(|name| !there.contains(*name) && !coming.contains(*name)).collect();
+    assert!(strays.is_empty(), "nothing names {strays:?}");
     // Whole files that nobody was told of yet may lie in quarantine: no row names them, and none is removed unasked.
-    assert_eq!(count("incoming"), 0);
+    let left: Vec<_> = files("incoming").into_iter().filter(|name| !coming.contains(name)).collect();
+    assert!(left.is_empty(), "half a file is left: {left:?}");
 }
