@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::StreamExt;
+use http_body_util::BodyExt;
 use serde_json::json;
 use support::client::{append, octets, request};
 use support::documents::{Version, new_id, new_upload, path_of};
@@ -137,6 +138,64 @@ async fn content_arrives_in_pieces_of_any_size() {
         owner.client.commit(&upload, &version).await.expect(200);
         assert_eq!(owner.client.content(&id, &[]).await.expect(200).body, version.stream);
     }
+}
+
+#[tokio::test]
+async fn a_body_of_single_bytes_arrives_as_well() {
+    let platform = Platform::start();
+    let owner = Agent::register(&platform).await;
+    let (id, version) = (new_id(), Version::new(5000, &owner, &[]));
+    let upload = owner.client.begin(&id, 1).await;
+    let bytes: Vec<_> = version.stream.iter().map(|byte| Ok::<_, std::io::Error>(vec![*byte])).collect();
+    let body = Body::from_stream(futures_util::stream::iter(bytes));
+    let reply = owner.client.send(append(&upload, 0, body)).await.expect(200).json();
+    assert_eq!(reply["offset"], version.stream.len());
+    owner.client.commit(&upload, &version).await.expect(200);
+    assert_eq!(owner.client.content(&id, &[]).await.expect(200).body, version.stream);
+}
+
+#[tokio::test]
+async fn soak_memory_is_constant_at_any_size() {
+    let mut platform = Platform::start();
+    let owner = Agent::register(&platform).await;
+    let size = if std::env::var_os("LIFE_SOAK").is_some() { 4096 } else { 192 };
+    owner.client.store(&new_id(), 1, &Version::new(MIB, &owner, &[])).await;
+    let before = peak(platform.serve().child.id());
+    // As in an inbox: the same header and segments over and over, for their lengths are what is checked.
+    let version = Version::new(2 * MIB - 56 - 16, &owner, &[]);
+    let (head, tail) = version.stream.split_at(version.stream.len() - 20);
+    let (head, tail) = (head.to_vec(), tail.to_vec());
+    let segment = head[head.len() - MIB..].to_vec();
+    let length = (head.len() + size * MIB + tail.len()) as u64;
+    let pieces = futures_util::stream::iter(0..size + 2).map(move |index| {
+        Ok::<_, std::io::Error>(match index {
+            0 => head.clone(),
+            _ if index == size + 1 => tail.clone(),
+            _ => segment.clone(),
+        })
+    });
+    let id = new_id();
+    let upload = owner.client.begin(&id, 1).await;
+    let reply = owner.client.send(append(&upload, 0, Body::from_stream(pieces))).await.expect(200);
+    assert_eq!(reply.json()["offset"], length);
+    owner.client.commit(&upload, &version).await.expect(200);
+    let mut connection = owner.client.open().await.unwrap();
+    let download = request("GET", &format!("{}/content", path_of(&id)), Body::empty());
+    let mut frames = connection.send_request(download).await.unwrap().into_body();
+    let mut received = 0;
+    while let Some(frame) = frames.frame().await {
+        received += frame.unwrap().into_data().map_or(0, |data| data.len() as u64);
+    }
+    assert_eq!(received, length);
+    let after = peak(platform.serve().child.id());
+    assert!(after - before < 32 << 10, "grew from {before} to {after} KiB");
+}
+
+/// The peak of a process's resident memory in KiB.
+fn peak(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use crate::config::{Config, seconds};
 
 /// Pieces are handed to the disk once so many bytes are there.
 const BATCH: usize = 1 << 20;
+/// And at the latest with so many pieces: each takes memory, however small it is.
+const PIECES: usize = 512;
 /// Bytes a second a client has to send on average, so that a body does not hold its place for ever.
 const SLOWEST: u64 = 16 << 10;
 
@@ -43,7 +45,7 @@ impl Pieces {
             return Err(problem);
         }
         let (mut batch, mut size) = (Vec::new(), 0);
-        while size < BATCH {
+        while size < BATCH && batch.len() < PIECES {
             match self.piece().await {
                 Ok(Some(piece)) => {
                     size += piece.len();

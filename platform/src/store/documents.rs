@@ -91,28 +91,62 @@ pub type UploadId = [u8; 16];
 const COLUMNS: &str = "document.id, document.owner, version, revision, created, updated, stored, blob, file_size, \
                        skip, size, upload, committed, shared, receipt, metadata";
 
-/// Finds a document, deleted or not, whoever asks.
+/// Where a document stands, without what it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Who made it.
+    pub owner: Uid,
+    /// Its version.
+    pub version: u64,
+    /// How often this version was shared.
+    pub revision: u64,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// Where a document stands, whoever asks. Takes as long for a large one as for a small one.
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Stored`].
-pub fn find(connection: &Connection, id: DocumentId) -> Result<Option<Document>, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM document WHERE id = ?");
-    let mut statement = connection.prepare_cached(&sql)?;
+pub fn standing(connection: &Connection, id: DocumentId) -> Result<Option<Standing>, Error> {
+    let mut statement = connection
+        .prepare_cached("SELECT owner, version, revision, deleted IS NOT NULL FROM document WHERE id = ?")?;
     let mut rows = statement.query([id.as_bytes()])?;
-    rows.next()?.map(from_row).transpose()
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Standing {
+        owner: uid(row, 0)?,
+        version: row.get(1)?,
+        revision: row.get(2)?,
+        deleted: row.get(3)?,
+    }))
 }
 
-/// Finds a document that this user may read: as its reader, or as its owner, who also sees that it was deleted.
+/// Finds a user's own document, deleted or not.
+///
+/// # Errors
+/// [`Error::Database`], [`Error::Stored`].
+pub fn owned(connection: &Connection, id: DocumentId, owner: Uid) -> Result<Option<Document>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM document WHERE id = ? AND owner = ?");
+    one(connection, &sql, id, owner)
+}
+
+/// Finds a document that this user may read: as its reader, or as its owner, who also sees that it was deleted. What is
+/// not for this user is not looked at, so that the time it takes does not tell how large it is.
 ///
 /// # Errors
 /// [`Error::Database`], [`Error::Stored`].
 pub fn readable(connection: &Connection, id: DocumentId, uid: Uid) -> Result<Option<Document>, Error> {
-    let Some(document) = find(connection, id)? else { return Ok(None) };
-    let readable = document.owner == uid
-        || connection
-            .prepare_cached("SELECT 1 FROM document_access WHERE document = ? AND uid = ?")?
-            .exists(params![id.as_bytes(), uid.as_bytes()])?;
-    Ok(readable.then_some(document))
+    let sql = format!(
+        "SELECT {COLUMNS} FROM document WHERE id = ?1 AND
+         (owner = ?2 OR EXISTS (SELECT 1 FROM document_access WHERE document = ?1 AND uid = ?2))"
+    );
+    one(connection, &sql, id, uid)
+}
+
+fn one(connection: &Connection, sql: &str, id: DocumentId, uid: Uid) -> Result<Option<Document>, Error> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![id.as_bytes(), uid.as_bytes()])?;
+    rows.next()?.map(from_row).transpose()
 }
 
 pub(super) const READERS: &str = "SELECT uid FROM document_access WHERE document = ? AND uid <> owner";

@@ -247,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_every_earlier_version_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        for version in 1..MIGRATIONS.len() {
+            let path = dir.path().join(format!("{version}.db"));
+            let steps = MIGRATIONS.get(..version).unwrap();
+            let before = open(&path, steps, Presence::Create).unwrap();
+            before.execute("INSERT INTO crl VALUES (1, x'00', 1, 2)", []).unwrap();
+            drop(before);
+            let database = Database::open(&path).unwrap();
+            assert!(database.read(crl::get).unwrap().is_some());
+            let named = database.read(|connection| messages::has_blob(connection, "none")).unwrap();
+            assert!(!named);
+        }
+    }
+
+    #[test]
     fn settings_are_the_durable_ones() {
         let dir = tempfile::tempdir().unwrap();
         let connection = open(&dir.path().join("a.db"), MIGRATIONS, Presence::Create).unwrap();

@@ -78,7 +78,7 @@ fn commit_now(app: &App, key: Key, wish: &Wish) -> Result<Record, Problem> {
         let upload = key.find(app, connection)?;
         if let Some(upload) = &upload {
             // Before the file is looked at: whoever comes too late hears that.
-            check_next(documents::find(connection, key.document)?.as_ref(), key.caller, upload.version)?;
+            check_next(connection, key.document, key.caller, upload.version)?;
         }
         Ok::<_, Problem>(upload)
     })?;
@@ -106,8 +106,8 @@ fn make_current(
     upload: &Upload,
     whole: &Whole,
 ) -> Result<(Record, Option<String>), Problem> {
-    let before = documents::find(tx, key.document)?;
-    check_next(before.as_ref(), key.caller, upload.version)?;
+    check_next(tx, key.document, key.caller, upload.version)?;
+    let before = documents::owned(tx, key.document, key.caller.uid)?;
     let header = parse_start(&whole.start).map_err(DepositError::Shape)?;
     let metadata = recipients::parse_metadata(&wish.metadata)?;
     check_recipients(tx, key, &[header.envelope(), &metadata], &wish.readers)?;
@@ -163,11 +163,11 @@ pub(super) fn check_quota(app: &App, tx: &Transaction<'_>, owner: Uid) -> Result
 /// A commit whose upload is gone: the one that was answered before, or a mistake.
 fn repeated(app: &App, key: Key, wish: &Wish) -> Result<Record, Problem> {
     app.database.read(|connection| {
-        let document = documents::find(connection, key.document)?
-            .filter(|document| document.owner == key.caller.uid && document.upload == Some(key.upload))
+        let document = documents::owned(connection, key.document, key.caller.uid)?
+            .filter(|document| document.upload == Some(key.upload))
             .ok_or_else(upload_unknown)?;
         if document.committed != Some(wish.digest) {
-            return Err(version_conflict(&document));
+            return Err(version_conflict(document.version, document.revision));
         }
         record(connection, document, key.caller)
     })

@@ -77,11 +77,9 @@ pub(in crate::http) async fn remove(
     blocking(&app, move |app| {
         let now = app.clock.now();
         let blob = app.database.write(|tx| {
-            let document = documents::find(tx, id)?
-                .filter(|document| document.owner == caller.uid)
-                .ok_or_else(document_unknown)?;
+            let document = documents::owned(tx, id, caller.uid)?.ok_or_else(document_unknown)?;
             if document.version != version {
-                return Err(version_conflict(&document));
+                return Err(version_conflict(document.version, document.revision));
             }
             if document.content.is_none() {
                 return Ok(None);

@@ -101,12 +101,10 @@ fn upload_unknown() -> Problem {
     Problem::new(Reason::UploadUnknown, "it was given up, committed, or has expired; begin another one")
 }
 
-fn version_conflict(document: &Document) -> Problem {
-    let detail = format!(
-        "the document is at version {}, shared {} times; look at it and decide anew",
-        document.version, document.revision
-    );
-    Problem::new(Reason::VersionConflict, detail).current(document.version, document.revision)
+fn version_conflict(version: u64, revision: u64) -> Problem {
+    let detail =
+        format!("the document is at version {version}, shared {revision} times; look at it and decide anew");
+    Problem::new(Reason::VersionConflict, detail).current(version, revision)
 }
 
 fn deleted() -> Problem {

@@ -81,9 +81,7 @@ fn share_now(
     caller: Caller,
     wish: Wish,
 ) -> Result<Record, Problem> {
-    let mut document = documents::find(tx, id)?
-        .filter(|document| document.owner == caller.uid)
-        .ok_or_else(document_unknown)?;
+    let mut document = documents::owned(tx, id, caller.uid)?.ok_or_else(document_unknown)?;
     if document.content.is_none() {
         return Err(deleted());
     }
@@ -92,7 +90,7 @@ fn share_now(
         return record(tx, document, caller);
     }
     if wish.version != version || wish.revision != document.revision {
-        return Err(version_conflict(&document));
+        return Err(version_conflict(document.version, document.revision));
     }
     let before = documents::header(tx, id)?;
     let old_metadata = document.metadata.take().unwrap_or_default();

@@ -10,6 +10,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::header::CONTENT_LENGTH;
+use rusqlite::Connection;
 
 use super::dto::{BeginUpload, UploadInfo};
 use super::range::parse_offset;
@@ -27,7 +28,7 @@ use crate::http::problem::{Problem, Reason, UPLOAD_OFFSET};
 use crate::http::state::{App, blocking};
 use crate::http::turns::Turn;
 use crate::store::blobs::DepositError;
-use crate::store::documents::{self, Document, DocumentId, UploadId};
+use crate::store::documents::{self, DocumentId, UploadId};
 use crate::store::parts::Part;
 use crate::store::uploads::{self, Upload};
 use crate::store::usage;
@@ -49,19 +50,20 @@ impl Key {
     }
 
     /// Finds the upload.
-    pub(super) fn find(
-        self,
-        app: &App,
-        connection: &rusqlite::Connection,
-    ) -> Result<Option<Upload>, Problem> {
+    pub(super) fn find(self, app: &App, connection: &Connection) -> Result<Option<Upload>, Problem> {
         let found = uploads::find(connection, self.caller.uid, self.upload, app.clock.now())?;
         Ok(found.filter(|upload| upload.document == self.document))
     }
 }
 
 /// Checks that a version is the next one of a document that this caller may make.
-pub(super) fn check_next(document: Option<&Document>, caller: Caller, version: u64) -> Result<(), Problem> {
-    match document {
+pub(super) fn check_next(
+    connection: &Connection,
+    id: DocumentId,
+    caller: Caller,
+    version: u64,
+) -> Result<(), Problem> {
+    match documents::standing(connection, id)? {
         _ if version == 0 => Err(Problem::new(Reason::InvalidArgument, "versions begin with 1")),
         None if version == 1 => Ok(()),
         None => Err(document_unknown()),
@@ -70,9 +72,9 @@ pub(super) fn check_next(document: Option<&Document>, caller: Caller, version: u
         } else {
             document_unknown()
         }),
-        Some(document) if document.content.is_none() => Err(deleted()),
+        Some(document) if document.deleted => Err(deleted()),
         Some(document) if document.version.checked_add(1) == Some(version) => Ok(()),
-        Some(document) => Err(version_conflict(document)),
+        Some(document) => Err(version_conflict(document.version, document.revision)),
     }
 }
 
@@ -96,7 +98,7 @@ fn begin_now(app: &App, key: Key, version: u64) -> Result<(StatusCode, Upload), 
     let limits = &app.config.limits;
     let owner = key.caller.uid;
     app.database.write(|tx| {
-        check_next(documents::find(tx, key.document)?.as_ref(), key.caller, version)?;
+        check_next(tx, key.document, key.caller, version)?;
         let now = app.clock.now();
         match uploads::find(tx, owner, key.upload, now)? {
             Some(upload) if upload.document == key.document && upload.version == version => {
@@ -252,8 +254,7 @@ impl Arriving {
     fn open(app: &App, key: Key, offset: u64) -> Result<Self, Problem> {
         let (upload, room) = app.database.read(|connection| {
             let upload = key.find(app, connection)?.ok_or_else(upload_unknown)?;
-            let document = documents::find(connection, key.document)?;
-            check_next(document.as_ref(), key.caller, upload.version)?;
+            check_next(connection, key.document, key.caller, upload.version)?;
             let room = room(app, &usage::documents(connection, upload.owner)?, &upload);
             Ok::<_, Problem>((upload, room))
         })?;

@@ -72,10 +72,10 @@ fn the_sums_are_those_of_the_tables_whatever_happens() {
 /// Something that a request may do.
 fn step(tx: &Connection, numbers: &mut Numbers, now: Timestamp) -> Result<(), Error> {
     let (owner, id) = (numbers.uuid(4), DocumentId(numbers.uuid(250)));
-    let known = find(tx, id)?.filter(|document| document.owner == owner && document.content.is_some());
+    let known = owned(tx, id, owner)?.filter(|document| document.content.is_some());
     match (numbers.below(8), known) {
         (0..2, known) => {
-            if known.is_none() && find(tx, id)?.is_some() {
+            if known.is_none() && standing(tx, id)?.is_some() {
                 return Ok(());
             }
             let version = known.map_or(1, |known| known.version + 1);
