@@ -9,7 +9,7 @@ import pytest
 
 from life_agent import Kind, Purpose, errors
 from life_agent._calls import raising
-from life_agent._contract.life.agent.v1 import api_pb2, api_pb2_grpc, credentials_pb2, crypto_pb2, directory_pb2
+from life_agent._contract.life.agent.v1 import credentials_pb2, crypto_pb2, directory_pb2
 
 MIB = 1024 * 1024
 PASSPHRASE = "quiet-granite-harbour-7731"
@@ -32,6 +32,10 @@ class World:
         with open(path, "w+b") as file:
             self.agent.encrypt_stream([b"x" * 3 * MIB], file, to=[self.patient], user=self.practice)
         return path.read_bytes()
+
+    def document(self) -> str:
+        """The practice's, which the patient can read."""
+        return self.agent.upload_document(b"finding", user=self.practice, readers=[self.patient]).document_id
 
     def opened(self, stream: bytes):
         _, content = self.agent.decrypt_stream([stream], user=self.patient)
@@ -78,12 +82,6 @@ def flipped(data: bytes, at: int) -> bytes:
 def chunk_before_header(world):
     requests = iter([crypto_pb2.EncryptStreamRequest(chunk=b"x")])
     for _ in world.agent._transport.crypto.EncryptStream(requests):
-        pass
-
-
-def call_not_allowed(world):
-    header = api_pb2.CallHeader(user=f"users/{world.patient}", method="DELETE", path="/v1/me")
-    for _ in api_pb2_grpc.ApiStub(world.agent._transport.channel).Call(iter([api_pb2.CallRequest(header=header)])):
         pass
 
 
@@ -155,7 +153,7 @@ def secret_too_late(world):
 
 
 TABLE = {
-    "API_CALL_FORBIDDEN": call_not_allowed,
+    "API_CALL_FORBIDDEN": lambda w: w.agent.call("DELETE", "/v1/me", user=w.patient),
     "CONTENT_MISSING": lambda w: w.agent.verify(w.agent.sign(b"x", user=w.practice, detached=True), user=w.patient),
     "CREDENTIAL_DAMAGED": lambda w: w.agent.unlock(b"not a certificate", PASSPHRASE),
     "CREDENTIAL_LOCKED": lambda w: w.agent.sign(b"x", user=str(uuid.uuid4())),
@@ -164,6 +162,7 @@ TABLE = {
     ),
     "DEADLINE_EXCEEDED": no_time,
     "DECRYPTION_FAILED": lambda w: w.agent.decrypt(flipped(w.sealed(), -1), user=w.patient),
+    "DOCUMENT_NOT_FOUND": lambda w: w.agent.download_document(str(uuid.uuid4()), user=w.patient),
     "FINGERPRINT_MISMATCH": lambda w: w.agent.confirm_fingerprint(w.patient, "0 " * 30, user=w.practice),
     "FORMAT_INVALID": lambda w: w.agent.decrypt(b"not an envelope", user=w.patient),
     "FORMAT_REFUSED": lambda w: w.from_openssl(b"no authentication", "-aes-256-cbc"),
@@ -173,6 +172,7 @@ TABLE = {
     "MESSAGE_NOT_FOUND": lambda w: w.agent.receive(str(uuid.uuid4()), user=w.patient),
     "MESSAGE_TOO_LARGE": lambda w: w.agent.encrypt(bytes(16 * MIB + 1), to=[w.patient], user=w.practice),
     "NOT_A_RECIPIENT": lambda w: w.agent.decrypt(w.sealed(), user=w.physician),
+    "NOT_THE_OWNER": lambda w: w.agent.delete_document(w.document(), user=w.patient),
     "PASSPHRASE_TOO_SHORT": lambda w: w.agent.register(Kind.PATIENT, "short"),
     "PLATFORM_MISMATCH": lambda w: w.agent.register(
         Kind.PATIENT, PASSPHRASE, platform="https://other.example", ca_fingerprint="0" * 64
@@ -195,6 +195,7 @@ TABLE = {
     "STREAM_TRUNCATED": lambda w: w.opened(w.stream()[:-5000]),
     "TOO_MANY_IDENTITIES": too_many,
     "UNIMPLEMENTED": unknown_method,
+    "VERSION_CONFLICT": lambda w: w.agent.download_document(w.document(), user=w.patient, version=2),
     "WRONG_PASSPHRASE": lambda w: w.agent.unlock(w.dev.pkcs12("patient"), "not the passphrase"),
     "WRONG_USER": lambda w: w.agent.unlock(
         w.dev.pkcs12("patient"), w.dev.passphrase("patient"), user=w.practice
@@ -211,7 +212,7 @@ BY_THE_OPERATOR = {
 # the machine, a vault that dies or refuses, a full disk. Tests elsewhere in the project provoke them.
 ELSEWHERE = {
     "ACCOUNT_LOG_FORKED", "ACCOUNT_LOG_ROLLED_BACK", "CREDENTIAL_EXPIRED", "CREDENTIAL_NOT_YET_VALID",
-    "DOCUMENTS_FULL", "DOCUMENT_MISMATCH", "DOCUMENT_NOT_FOUND", "NOT_THE_OWNER", "VERSION_CONFLICT",
+    "DOCUMENTS_FULL", "DOCUMENT_MISMATCH",
     "IDENTITY_CHANGED", "INTERNAL", "PERMISSION_DENIED", "PLATFORM_REFUSED", "RECIPIENT_MISMATCH",
     "RECIPIENT_UNACCOUNTED", "REGISTRATION_EXPIRED", "RESOURCE_EXHAUSTED", "SHUTTING_DOWN", "SIGNER_TIME_UNPROVEN",
     "SIGNER_UNKNOWN", "SIGNING_FAILED", "SPOOL_FULL", "VAULT_UNAVAILABLE",

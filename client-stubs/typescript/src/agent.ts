@@ -1,11 +1,11 @@
 /** The agent, as a program sees it. */
 import { open } from "node:fs/promises";
 
+import { ApiCalls } from "./api.js";
 import { accounts, agent, credentials, directory } from "./contract.js";
 import type { Fingerprint__Output } from "./contract/life/agent/v1/Fingerprint.js";
 import { CredentialDamaged, Internal } from "./errors.js";
-import { MessageCalls } from "./messages.js";
-import { identityOf, kindOf, known, nameOf, timeOf, trustOf, uidOf } from "./model.js";
+import { identityOf, kindOf, known, nameOf, timeOf, trustOf, uidOf } from "./convert.js";
 import type { Event, Fingerprint, Identity, Kind, Registered, Status, User } from "./model.js";
 import { checkSecret, findSocket } from "./socket.js";
 import { checkBytes } from "./streams.js";
@@ -34,7 +34,7 @@ export interface RegisterOptions extends CallOptions {
  * In every call `user` says on whose behalf, as a user id; without one the `user` given here, else the only unlocked
  * one. Every refusal is thrown as a class of `errors`, by its reason.
  */
-export class Agent extends MessageCalls {
+export class Agent extends ApiCalls {
     constructor(options: { socket?: string; user?: string } = {}) {
         super(new Transport(findSocket(options.socket)), options.user);
     }

@@ -7,7 +7,7 @@ import { crypto } from "./contract.js";
 import { CryptoCalls, type DecryptOptions, type EncryptOptions, type VerifyOptions } from "./crypto.js";
 import { StreamTruncated } from "./errors.js";
 import { CHUNK, chunks, Content, copy, into, spool, staged, whole, type Sink } from "./files.js";
-import { recipientsOf, signatureOf } from "./model.js";
+import { recipientsOf, signatureOf } from "./convert.js";
 import type { Decrypted, Encrypted, Verified } from "./model.js";
 import { checkBytes, intoStream, type Source } from "./streams.js";
 import { UNARY_LIMIT, type CallOptions } from "./transport.js";
@@ -42,7 +42,7 @@ export class BulkCalls extends CryptoCalls {
      * done. Nothing is given before everything is verified.
      */
     async decryptStream(source: Source, options: DecryptOptions = {}): Promise<Opened> {
-        return await spooled((sink) => this.#decrypt(source, sink, options));
+        return await kept((sink) => this.#decrypt(source, sink, options));
     }
 
     /**
@@ -68,7 +68,7 @@ export class BulkCalls extends CryptoCalls {
         options: DecryptOptions & { overwrite?: boolean } = {},
     ): Promise<Decrypted> {
         return await reading(source, (file) =>
-            spooledInto(target, options.overwrite ?? false, (sink) => this.#decrypt(chunks(file), sink, options)),
+            keptInto(target, options.overwrite ?? false, (sink) => this.#decrypt(chunks(file), sink, options)),
         );
     }
 
@@ -139,7 +139,7 @@ export function decrypted(result: {
 }
 
 /** Has content written into a file without a name; hands it out only if `open` succeeds. */
-export async function spooled(open: (sink: Sink) => Promise<Decrypted>): Promise<Opened> {
+export async function kept<T>(open: (sink: Sink) => Promise<T>): Promise<{ opened: T; content: Content }> {
     const file = await spool();
     try {
         const opened = await open(into(file));
@@ -151,11 +151,7 @@ export async function spooled(open: (sink: Sink) => Promise<Decrypted>): Promise
 }
 
 /** Has content written into a file without a name, and copies it to `target` only if `open` succeeds. */
-export async function spooledInto(
-    target: string,
-    overwrite: boolean,
-    open: (sink: Sink) => Promise<Decrypted>,
-): Promise<Decrypted> {
+export async function keptInto<T>(target: string, overwrite: boolean, open: (sink: Sink) => Promise<T>): Promise<T> {
     return await staged(target, { overwrite, mode: 0o600 }, async (file) => {
         const aside = await spool(path.dirname(path.resolve(target)));
         try {

@@ -1,6 +1,6 @@
 /** Encrypting, decrypting, signing, verifying what fits into memory: up to 16 MiB. */
 import { crypto } from "./contract.js";
-import { nameOf, namesOf, recipientsOf, signatureOf } from "./model.js";
+import { nameOf, namesOf, recipientsOf, signatureOf } from "./convert.js";
 import type { Decrypted, Encrypted, Purpose, Verified } from "./model.js";
 import { checkBytes } from "./streams.js";
 import type { CallOptions, Transport } from "./transport.js";

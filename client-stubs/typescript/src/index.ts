@@ -9,12 +9,22 @@
  *     console.log(opened.signature.valid);
  */
 export { Agent, type RegisterOptions } from "./agent.js";
+export type { ApiOptions } from "./api.js";
 export type { Opened } from "./bulk.js";
 export type { DecryptOptions, EncryptOptions, VerifyOptions } from "./crypto.js";
+export type { UploadOptions, VersionOptions } from "./documents.js";
 export * as errors from "./errors.js";
 export { LifeError, type AgentError, type Reason } from "./errors.js";
 export { Content } from "./files.js";
 export type {
+    ApiAnswer,
+    Coding,
+    Description,
+    Document,
+    DocumentStatus,
+    Downloaded,
+    Stored,
+    Unshared,
     Decrypted,
     Encrypted,
     Event,

@@ -1,8 +1,9 @@
 /** Messages between users, through the platform's inboxes. */
-import { BulkCalls, decrypted, spooled, spooledInto, type Opened } from "./bulk.js";
+import { BulkCalls, decrypted, kept, keptInto, type Opened } from "./bulk.js";
 import { messages } from "./contract.js";
 import { FormatInvalid } from "./errors.js";
-import { known, nameOf, timeOf, uidOf, type Decrypted, type Message } from "./model.js";
+import { known, nameOf, timeOf, uidOf } from "./convert.js";
+import type { Decrypted, Message } from "./model.js";
 import type { Sink } from "./files.js";
 import { receive, type Source } from "./streams.js";
 import type { CallOptions } from "./transport.js";
@@ -57,7 +58,7 @@ export class MessageCalls extends BulkCalls {
 
     /** Opens and verifies a message; gives the verdict and a file without a name: close it when done. */
     async receive(messageId: string, options: CallOptions = {}): Promise<Opened> {
-        return await spooled((sink) => this.#receive(messageId, sink, options));
+        return await kept((sink) => this.#receive(messageId, sink, options));
     }
 
     /** Opens and verifies a message into a file, which appears only when all is verified. */
@@ -66,7 +67,7 @@ export class MessageCalls extends BulkCalls {
         target: string,
         options: CallOptions & { overwrite?: boolean } = {},
     ): Promise<Decrypted> {
-        return await spooledInto(target, options.overwrite ?? false, (sink) => this.#receive(messageId, sink, options));
+        return await keptInto(target, options.overwrite ?? false, (sink) => this.#receive(messageId, sink, options));
     }
 
     /** Deletes a message; it need not be there. */

@@ -1,14 +1,10 @@
 /** What the agent answers, as plain values. */
-import type { Timestamp__Output } from "./contract/google/protobuf/Timestamp.js";
-import type { Recipient__Output } from "./contract/life/agent/v1/Recipient.js";
-import type { SignatureReport__Output } from "./contract/life/agent/v1/SignatureReport.js";
-import type { UnlockedIdentity__Output } from "./contract/life/agent/v1/UnlockedIdentity.js";
-
-const SIGNATURE_STATES = ["NONE", "VALID", "INVALID", "SIGNER_TIME_UNPROVEN", "SIGNER_UNKNOWN"] as const;
-const TRUSTS = ["FIRST_USE", "PINNED", "CONFIRMED"] as const;
-const PURPOSES = ["DOCUMENT", "MESSAGE", "SHARE", "DETACHED"] as const;
-const KINDS = ["PATIENT", "INSTITUTION", "HEALTH_CARE_PROFESSIONAL"] as const;
-const ORIGINS = ["SIGNED", "SHARED", "UNACCOUNTED"] as const;
+export const SIGNATURE_STATES = ["NONE", "VALID", "INVALID", "SIGNER_TIME_UNPROVEN", "SIGNER_UNKNOWN"] as const;
+export const TRUSTS = ["FIRST_USE", "PINNED", "CONFIRMED"] as const;
+export const PURPOSES = ["DOCUMENT", "MESSAGE", "SHARE", "DETACHED"] as const;
+export const KINDS = ["PATIENT", "INSTITUTION", "HEALTH_CARE_PROFESSIONAL"] as const;
+export const ORIGINS = ["SIGNED", "SHARED", "UNACCOUNTED"] as const;
+export const DOCUMENT_STATUSES = ["CURRENT", "DELETED"] as const;
 
 /** The verdict on a signature. Anything but VALID is no proof of the sender. */
 export type SignatureState = (typeof SIGNATURE_STATES)[number];
@@ -20,6 +16,8 @@ export type Purpose = (typeof PURPOSES)[number];
 export type Kind = (typeof KINDS)[number];
 /** How a recipient came to be one. */
 export type Origin = (typeof ORIGINS)[number];
+/** Whether a document is there. */
+export type DocumentStatus = (typeof DOCUMENT_STATUSES)[number];
 
 /** What is known of a signature and its signer. */
 export interface Signature {
@@ -124,6 +122,74 @@ export interface Message {
     depositTime?: Date;
 }
 
+/** A word from a code system, as FHIR's Coding. */
+export interface Coding {
+    code: string;
+    system?: string;
+    display?: string;
+}
+
+/** What a document is, as its owner signed it; `reference` is the FHIR DocumentReference, empty in lists. */
+export interface Description {
+    title: string;
+    type?: Coding;
+    contentType: string;
+    contentSize: number;
+    createTime?: Date;
+    reference: Buffer;
+}
+
+/** A document; without `description` and `signature` when it was deleted, or the description refused. */
+export interface Document {
+    documentId: string;
+    version: number;
+    owner: string;
+    status?: DocumentStatus;
+    revision: number;
+    ciphertextSize: number;
+    createTime?: Date;
+    updateTime?: Date;
+    description?: Description;
+    signature?: Signature;
+    readers: Recipient[];
+    /** Why the description was refused: the stable reason, and what happened. */
+    fault?: { reason: string; message: string };
+}
+
+/** A stored version; `existed` when it was there from a call whose answer was lost: `readers` is then empty. */
+export interface Stored {
+    documentId: string;
+    version: number;
+    readers: Recipient[];
+    plaintextSize: number;
+    ciphertextSize: number;
+    existed: boolean;
+}
+
+/** A document, and what is known of its content's signer and readers. */
+export interface Downloaded {
+    document: Document;
+    signature: Signature;
+    readers: Recipient[];
+    plaintextSize: number;
+}
+
+/** The version that a document has now, and who can open it. */
+export interface Unshared {
+    version: number;
+    readers: Recipient[];
+}
+
+/** An HTTP answer; `content` is empty where it went to a sink. The headers' names are in lower case. */
+export interface ApiAnswer {
+    status: number;
+    headers: [name: string, value: string][];
+    content: Buffer;
+    size: number;
+    sentSize: number;
+    attempts: number;
+}
+
 /** Something that happened in the agent: `kind` is the event's name in the contract, in camel case. */
 export interface Event {
     sequence: number;
@@ -131,90 +197,4 @@ export interface Event {
     time?: Date;
     missed: number;
     details: unknown;
-}
-
-/** The bare user id of `users/{uid}`; empty for no name. */
-export function uidOf(name: string): string {
-    return name.replace(/^users\//, "");
-}
-
-/** `users/{uid}` of a user id, a resource name or a URN; empty for undefined. */
-export function nameOf(user: string | undefined): string {
-    return user
-        ? `users/${uidOf(user)
-              .replace(/^urn:uuid:/, "")
-              .toLowerCase()}`
-        : "";
-}
-
-/** The names of one user or several. */
-export function namesOf(users: string | Iterable<string>): string[] {
-    return (typeof users === "string" ? [users] : [...users]).map(nameOf);
-}
-
-/** A time; nothing where it is not set. */
-export function timeOf(time: Timestamp__Output | null): Date | undefined {
-    return time ? new Date(time.seconds * 1000 + Math.floor(time.nanos / 1e6)) : undefined;
-}
-
-export const kindOf = member("PARTICIPANT_KIND_", KINDS);
-export const trustOf = member("TRUST_STATE_", TRUSTS);
-const stateOf = member("SIGNATURE_STATE_", SIGNATURE_STATES);
-const purposeOf = member("SIGNATURE_PURPOSE_", PURPOSES);
-const originOf = member("ORIGIN_", ORIGINS);
-
-/** A signature's report. */
-export function signatureOf(report: SignatureReport__Output | null): Signature {
-    const state = (report && stateOf(report.state)) ?? "NONE";
-    if (!report) return { state, valid: false, digest: Buffer.alloc(0) };
-    return {
-        state,
-        valid: state === "VALID",
-        digest: report.signatureDigest,
-        ...known({
-            signer: uidOf(report.signer) || undefined,
-            trust: trustOf(report.trust),
-            signingTime: timeOf(report.signingTime),
-            receiptTime: timeOf(report.receiptTime),
-            purpose: purposeOf(report.purpose),
-            explanation: report.explanation || undefined,
-            documentId: report.documentId || undefined,
-            documentVersion: report.documentVersion || undefined,
-        }),
-    };
-}
-
-/** A list of recipients. */
-export function recipientsOf(recipients: Recipient__Output[]): Recipient[] {
-    return recipients.map((one) => ({
-        rootKeyHash: one.rootKeyHash,
-        ...known({
-            user: uidOf(one.user) || undefined,
-            origin: originOf(one.origin),
-            sharedBy: uidOf(one.sharedBy) || undefined,
-            trust: trustOf(one.trust),
-        }),
-    }));
-}
-
-/** An unlocked identity. */
-export function identityOf(identity: UnlockedIdentity__Output): Identity {
-    return {
-        uid: uidOf(identity.user),
-        credential: identity.credential,
-        generation: identity.generation,
-        ...known({ unlockTime: timeOf(identity.unlockTime), expireTime: timeOf(identity.expireTime) }),
-    };
-}
-
-/** Leaves away what is not set. */
-export function known<T extends object>(fields: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as {
-        [K in keyof T]?: Exclude<T[K], undefined>;
-    };
-}
-
-/** Takes the prefix from an enum's value; gives nothing for one that is not set or not known here. */
-function member<T extends string>(prefix: string, values: readonly T[]): (value: string | number) => T | undefined {
-    return (value) => values.find((one) => `${prefix}${one}` === value);
 }

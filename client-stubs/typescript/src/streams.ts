@@ -16,12 +16,15 @@ export interface Outgoing<Header> {
     chunk?: Buffer | Uint8Array | string;
 }
 
-/** A message of the agent in a stream: the next bytes, or the result, which comes last. */
-export interface Answer<Result> {
-    message?: "chunk" | "result";
+/** A message of the agent in a stream: perhaps a head of its own first, the next bytes, or the result, which comes last. */
+export interface Answer {
+    message?: string;
     chunk?: Buffer;
-    result?: Result | null;
+    result?: object | null;
 }
+
+/** The result that a stream of answers ends with. */
+export type ResultOf<A extends Answer> = NonNullable<A["result"]>;
 
 /** Sends header and chunks while `answer` waits for what comes back; fails as the source did, if that failed first. */
 export async function feeding<H, T>(
@@ -50,12 +53,20 @@ export async function feeding<H, T>(
     }
 }
 
-/** Hands the chunks of a stream to a sink; gives the result, without which nothing counts. */
-export async function receive<R>(answers: AsyncIterable<Answer<R>>, sink: Sink): Promise<R> {
-    let result: R | undefined;
+/**
+ * Hands the chunks of a stream to a sink, and what is neither chunk nor result to `head`; gives the result, without
+ * which nothing counts.
+ */
+export async function receive<A extends Answer>(
+    answers: AsyncIterable<A>,
+    sink: Sink,
+    head?: (answer: A) => void,
+): Promise<ResultOf<A>> {
+    let result: ResultOf<A> | undefined;
     for await (const answer of answers) {
         if (answer.message === "chunk" && answer.chunk) await sink.write(answer.chunk);
-        else if (answer.result) result = answer.result;
+        else if (answer.message === "result" && answer.result) result = answer.result;
+        else head?.(answer);
     }
     if (result === undefined) throw new Internal("the agent ended the stream without a result");
     return result;

@@ -4,7 +4,7 @@ import { Client, credentials, Metadata, type CallOptions as GrpcOptions, type Se
 import { AgentUnavailable, LifeError, fromRpc } from "./errors.js";
 import type { Sink } from "./files.js";
 import { appToken, checkOwner } from "./socket.js";
-import { feeding, receive, type Answer, type Outgoing, type Source } from "./streams.js";
+import { feeding, receive, type Answer, type Outgoing, type ResultOf, type Source } from "./streams.js";
 
 const MIB = 1024 * 1024;
 /** The most plaintext that one call takes without a stream. */
@@ -115,17 +115,20 @@ export class Transport {
     }
 
     /** A header and chunks one way, chunks and a result back; the chunks go to the sink. */
-    async exchange<H, R>(
-        method: Method<Outgoing<H>, Answer<R>>,
+    async exchange<H, A extends Answer>(
+        method: Method<Outgoing<H>, A>,
         header: H,
         source: Source,
         sink: Sink,
         options: CallOptions,
-    ): Promise<R> {
+        head?: (answer: A) => void,
+    ): Promise<ResultOf<A>> {
         const { metadata, limits } = await this.#begin(options);
         const { path, requestSerialize: write, responseDeserialize: read } = method;
         const call = this.#client.makeBidiStreamRequest(path, write, read, metadata, limits);
-        return await this.#guard(call, options.signal, () => feeding(call, header, source, () => receive(call, sink)));
+        return await this.#guard(call, options.signal, () =>
+            feeding(call, header, source, () => receive(call as AsyncIterable<A>, sink, head)),
+        );
     }
 
     /** Looks first whose agent this is: once, and before every secret. */

@@ -1,15 +1,12 @@
 /** How calls are made, seen by an agent that this test plays: token, backpressure, cancelling, time limits. */
 import assert from "node:assert/strict";
-import path from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 
-import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { Agent, errors } from "life-agent";
 
-import { agent as agentService, crypto } from "../src/contract.js";
-import { finally_, folder } from "./dev.js";
+import { play } from "./play.js";
 import { MIB } from "./world.js";
 
 /** Registers the tests. */
@@ -98,19 +95,4 @@ export function callTests(): void {
 
 interface Call {
     metadata: { get(name: string): unknown };
-}
-
-/** An agent that has only the methods given. Gives its socket. */
-async function play(methods: UntypedServiceImplementation): Promise<string> {
-    const socket = path.join(await folder(), "agent.sock");
-    const server = new Server();
-    server.addService(agentService, methods);
-    server.addService(crypto, methods);
-    await new Promise<void>((resolve, reject) => {
-        server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
-            error ? reject(error) : resolve(),
-        );
-    });
-    finally_(async () => server.forceShutdown());
-    return socket;
 }

@@ -17,6 +17,7 @@ import { flipped, MIB, otherDev, world, type World } from "./world.js";
 const FINDING = Buffer.from("finding");
 
 const TABLE: Record<string, (world: World) => Promise<unknown>> = {
+    API_CALL_FORBIDDEN: ({ agent, patient: user }) => agent.call("DELETE", "/v1/me", { user }),
     CONTENT_MISSING: async ({ agent, practice, patient }) =>
         agent.verify(await agent.sign(FINDING, { user: practice, detached: true }), { user: patient }),
     CREDENTIAL_DAMAGED: ({ agent }) => agent.unlock(Buffer.from("not a certificate"), PASSPHRASE),
@@ -27,6 +28,7 @@ const TABLE: Record<string, (world: World) => Promise<unknown>> = {
     },
     DEADLINE_EXCEEDED: ({ agent, patient, practice: user }) => agent.lookup(patient, { user, timeout: 0 }),
     DECRYPTION_FAILED: async (world) => world.agent.decrypt(flipped(await sealed(world), -1), { user: world.patient }),
+    DOCUMENT_NOT_FOUND: ({ agent, patient: user }) => agent.downloadDocument(randomUUID(), { user }),
     FINGERPRINT_MISMATCH: ({ agent, patient, practice: user }) =>
         agent.confirmFingerprint(patient, "0 ".repeat(30), { user }),
     FORMAT_INVALID: ({ agent, patient: user }) => agent.decrypt(Buffer.from("not an envelope"), { user }),
@@ -38,6 +40,7 @@ const TABLE: Record<string, (world: World) => Promise<unknown>> = {
     MESSAGE_TOO_LARGE: ({ agent, patient, practice: user }) =>
         agent.encrypt(Buffer.alloc(16 * MIB + 1), [patient], { user }),
     NOT_A_RECIPIENT: async (world) => world.agent.decrypt(await sealed(world), { user: world.physician }),
+    NOT_THE_OWNER: async (world) => world.agent.deleteDocument(await document(world), { user: world.patient }),
     PASSPHRASE_TOO_SHORT: ({ agent }) => agent.register("PATIENT", "short"),
     PLATFORM_MISMATCH: ({ agent }) =>
         agent.register("PATIENT", PASSPHRASE, { platform: "https://other.example", caFingerprint: "0".repeat(64) }),
@@ -119,6 +122,8 @@ const TABLE: Record<string, (world: World) => Promise<unknown>> = {
             const same = (bytes: Buffer) => bytes;
             return client.makeServerStreamRequest("/life.agent.v1.Agent/Frobnicate", same, same, Buffer.alloc(0));
         }),
+    VERSION_CONFLICT: async (world) =>
+        world.agent.downloadDocument(await document(world), { user: world.patient, version: 2 }),
     WRONG_PASSPHRASE: ({ agent, dev }) => agent.unlock(dev.certificate("patient"), "not the passphrase"),
     WRONG_USER: ({ agent, dev, practice: user }) =>
         agent.unlock(dev.certificate("patient"), dev.passphrase("patient"), { user }),
@@ -185,6 +190,11 @@ export function reasonTests(): void {
 
 async function sealed({ agent, patient, practice: user }: World): Promise<Buffer> {
     return (await agent.encrypt(FINDING, [patient], { user })).envelope;
+}
+
+/** The practice's, which the patient can read. */
+async function document({ agent, patient, practice: user }: World): Promise<string> {
+    return (await agent.uploadDocument(FINDING, { user, readers: [patient] })).documentId;
 }
 
 async function stream(agent: Agent, to: string, user: string): Promise<Buffer> {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import grpc
@@ -12,9 +12,11 @@ from life_agent import _socket, errors
 from life_agent._contract.life.agent.v1 import (
     accounts_pb2_grpc,
     agent_pb2_grpc,
+    api_pb2_grpc,
     credentials_pb2_grpc,
     crypto_pb2_grpc,
     directory_pb2_grpc,
+    documents_pb2_grpc,
     messages_pb2_grpc,
 )
 
@@ -46,9 +48,11 @@ class Transport:
         self.channel = grpc.insecure_channel(f"unix:{path}", options=_OPTIONS)
         self.accounts = accounts_pb2_grpc.AccountsStub(self.channel)
         self.agent = agent_pb2_grpc.AgentStub(self.channel)
+        self.api = api_pb2_grpc.ApiStub(self.channel)
         self.credentials = credentials_pb2_grpc.CredentialsStub(self.channel)
         self.crypto = crypto_pb2_grpc.CryptoStub(self.channel)
         self.directory = directory_pb2_grpc.DirectoryStub(self.channel)
+        self.documents = documents_pb2_grpc.DocumentsStub(self.channel)
         self.messages = messages_pb2_grpc.MessagesStub(self.channel)
 
     def call(self, method: Any, request: Any, timeout: float | None = None, *, secret: bool = False) -> Any:
@@ -70,28 +74,3 @@ def raising(function: Callable[..., Result]) -> Callable[..., Result]:
             raise errors.from_rpc(error) from None
 
     return wrapper
-
-
-class Outgoing:
-    """A caller's side of a stream: a header, then chunks; remembers why its source failed."""
-
-    def __init__(self, kind: Any, header: Any, source: Iterator[bytes]) -> None:
-        self._kind, self._header, self._source = kind, header, source
-        self.failure: BaseException | None = None
-
-    def __iter__(self) -> Iterator[Any]:
-        yield self._kind(header=self._header)
-        try:
-            for chunk in self._source:
-                # However large the caller's pieces are, the contract's are not.
-                view = memoryview(chunk)
-                for offset in range(0, len(view), MIB):
-                    yield self._kind(chunk=bytes(view[offset : offset + MIB]))
-        except Exception as error:
-            # Raised again in the request's thread, where gRPC cancels the call: an end would mean that all was sent.
-            self.failure = error
-            raise
-
-    def told(self, error: grpc.RpcError) -> BaseException:
-        """Why the call failed: the source, if it was that, else the agent."""
-        return self.failure or errors.from_rpc(error)

@@ -10,9 +10,10 @@ from typing import Any, BinaryIO
 
 import grpc
 
-from life_agent import _files, errors, model
-from life_agent._calls import UNARY_LIMIT, Outgoing, Transport, raising
+from life_agent import _convert, _files, errors, model
+from life_agent._calls import UNARY_LIMIT, Transport, raising
 from life_agent._contract.life.agent.v1 import crypto_pb2
+from life_agent._streams import Outgoing, receive
 
 _MAGIC = b"LIFESTRM"
 # What stands between envelope and segments, and the shortest segment or trailer.
@@ -61,7 +62,7 @@ class CryptoCalls:
             document_version=document_version,
         )
         answer = self._transport.call(self._transport.crypto.Encrypt, request)
-        recipients = model.recipients_of(answer.recipients)
+        recipients = _convert.recipients_of(answer.recipients)
         return model.Encrypted(
             answer.envelope, answer.document_id, answer.signature_digest, recipients, len(plaintext)
         )
@@ -85,8 +86,8 @@ class CryptoCalls:
             receipt=receipt,
         )
         answer = self._transport.call(self._transport.crypto.Decrypt, request)
-        recipients = model.recipients_of(answer.recipients)
-        signature = model.signature_of(answer.signature)
+        recipients = _convert.recipients_of(answer.recipients)
+        signature = _convert.signature_of(answer.signature)
         return model.Decrypted(answer.plaintext, signature, recipients, len(answer.plaintext))
 
     @raising
@@ -106,7 +107,7 @@ class CryptoCalls:
         )
         answer = self._transport.call(self._transport.crypto.Verify, request)
         size = len(answer.content if content is None else content)
-        return model.Verified(model.signature_of(answer.signature), answer.content, size)
+        return model.Verified(_convert.signature_of(answer.signature), answer.content, size)
 
     @raising
     def share(self, envelope: bytes, to: Iterable[str], *, user: str | None = None, trailer: bytes = b"") -> bytes:
@@ -140,7 +141,7 @@ class CryptoCalls:
         )
         outgoing = Outgoing(crypto_pb2.EncryptStreamRequest, header, iter(source))
         result = self._pump(self._transport.crypto.EncryptStream, outgoing, sink)
-        recipients = model.recipients_of(result.recipients)
+        recipients = _convert.recipients_of(result.recipients)
         return model.Encrypted(
             b"", result.document_id, result.signature_digest, recipients, result.plaintext_size
         )
@@ -208,7 +209,7 @@ class CryptoCalls:
         with open(content, "rb") as file:
             outgoing = Outgoing(crypto_pb2.VerifyStreamRequest, header, _files.chunks(file))
             answer = self._send(self._transport.crypto.VerifyStream, outgoing)
-        return model.Verified(model.signature_of(answer.signature), b"", answer.content_size)
+        return model.Verified(_convert.signature_of(answer.signature), b"", answer.content_size)
 
     def share_file(self, path: Path, to: Iterable[str], *, user: str | None = None) -> None:
         """Lets further users open an encrypted file, which is replaced in one step; its content stays as it is."""
@@ -242,8 +243,8 @@ class CryptoCalls:
         )
         outgoing = Outgoing(crypto_pb2.DecryptStreamRequest, header, iter(source))
         result = self._pump(self._transport.crypto.DecryptStream, outgoing, sink)
-        recipients = model.recipients_of(result.recipients)
-        return model.Decrypted(b"", model.signature_of(result.signature), recipients, result.plaintext_size)
+        recipients = _convert.recipients_of(result.recipients)
+        return model.Decrypted(b"", _convert.signature_of(result.signature), recipients, result.plaintext_size)
 
     def _pump(self, method: Any, outgoing: Outgoing, sink: BinaryIO) -> Any:
         """A stream both ways: chunks go to the sink; gives the result, without which nothing counts."""
@@ -258,30 +259,6 @@ class CryptoCalls:
             return self._transport.call(method, iter(outgoing))
         except grpc.RpcError as error:
             raise outgoing.told(error) from None
-
-
-def receive(stream: Any, sink: BinaryIO) -> Any:
-    """Writes the chunks of a stream; gives its result. Ends the call when the sink fails."""
-    try:
-        result = None
-        for answer in stream:
-            if answer.WhichOneof("message") == "chunk":
-                _write_all(sink, answer.chunk)
-            else:
-                result = answer.result
-    finally:
-        stream.cancel()
-    if result is None:
-        raise errors.Internal("the agent ended the stream without a result")
-    return result
-
-
-def _write_all(sink: BinaryIO, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        written = sink.write(view)
-        # A raw file may take less than all; other sinks take everything.
-        view = view[written if written is not None else len(view) :]
 
 
 def _outer_form(file: BinaryIO) -> tuple[bytes, bytes]:
@@ -302,8 +279,3 @@ def _outer_form(file: BinaryIO) -> tuple[bytes, bytes]:
         raise errors.StreamTruncated("the sealed stream does not end as one does: it is damaged or cut off")
     file.seek(size - 4 - length)
     return header, file.read(length)
-
-
-def chunks_of(content: bytes | Iterable[bytes]) -> Iterator[bytes]:
-    """Bytes as an iterator of chunks."""
-    return iter([content]) if isinstance(content, bytes) else iter(content)

@@ -7,10 +7,11 @@ from typing import BinaryIO
 
 import grpc
 
-from life_agent import _files, errors, model
-from life_agent._calls import Outgoing, Transport, raising
+from life_agent import _convert, _files, errors, model
+from life_agent._calls import Transport, raising
 from life_agent._contract.life.agent.v1 import messages_pb2
-from life_agent._crypto import Path, chunks_of, receive
+from life_agent._crypto import Path
+from life_agent._streams import Outgoing, chunks_of, receive
 
 # How many messages an inbox is listed with.
 _LIST_LIMIT = 100_000
@@ -32,7 +33,7 @@ class MessageCalls:
         The same `message_id` again deposits nothing new.
         """
         header = messages_pb2.SendHeader(
-            user=self._acting(user), recipient=model.name_of(recipient), message_id=message_id
+            user=self._acting(user), recipient=_convert.name_of(recipient), message_id=message_id
         )
         outgoing = Outgoing(messages_pb2.SendRequest, header, chunks_of(content))
         try:
@@ -47,8 +48,8 @@ class MessageCalls:
             request = messages_pb2.ListMessagesRequest(user=self._acting(user), page_size=500, page_token=token)
             page = self._page(request)
             for one in page.messages:
-                time = model.time_of(one, "deposit_time")
-                yield model.Message(one.message_id, model.uid_of(one.depositor) or "", one.size, time)
+                time = _convert.time_of(one, "deposit_time")
+                yield model.Message(one.message_id, _convert.uid_of(one.depositor) or "", one.size, time)
             listed += len(page.messages)
             if not page.next_page_token:
                 return
@@ -94,5 +95,5 @@ class MessageCalls:
             result = receive(self._transport.call(self._transport.messages.Receive, request), sink)
         except grpc.RpcError as error:
             raise errors.from_rpc(error) from None
-        recipients = model.recipients_of(result.recipients)
-        return model.Decrypted(b"", model.signature_of(result.signature), recipients, result.plaintext_size)
+        recipients = _convert.recipients_of(result.recipients)
+        return model.Decrypted(b"", _convert.signature_of(result.signature), recipients, result.plaintext_size)

@@ -9,7 +9,8 @@ from typing import Self
 
 import grpc
 
-from life_agent import _socket, errors, model
+from life_agent import _convert, _socket, errors, model
+from life_agent._api import ApiCalls
 from life_agent._calls import Transport, raising
 from life_agent._contract.life.agent.v1 import (
     accounts_pb2,
@@ -18,13 +19,14 @@ from life_agent._contract.life.agent.v1 import (
     directory_pb2,
 )
 from life_agent._crypto import CryptoCalls
+from life_agent._documents import DocumentCalls
 from life_agent._messages import MessageCalls
 
 # The largest PKCS#12 file the agent takes.
 _PKCS12_LIMIT = 64 * 1024
 
 
-class Agent(CryptoCalls, MessageCalls):
+class Agent(ApiCalls, CryptoCalls, DocumentCalls, MessageCalls):
     """A connection to the agent on this machine. Threads may share it.
 
     The socket is found as the command line finds it: `socket`, else LIFE_AGENT_SOCKET, else
@@ -67,7 +69,7 @@ class Agent(CryptoCalls, MessageCalls):
             vault_pid=answer.vault.pid if answer.HasField("vault") else None,
             vault_restarts=answer.vault_restarts,
             descriptor_socket=answer.descriptor_socket,
-            identities=tuple(map(model.identity_of, answer.identities)),
+            identities=tuple(map(_convert.identity_of, answer.identities)),
             platform=answer.platform.origin if answer.HasField("platform") else None,
             platform_up=answer.platform.up,
         )
@@ -79,7 +81,7 @@ class Agent(CryptoCalls, MessageCalls):
             for event in stream:
                 kind = event.WhichOneof("event") or "unknown"
                 details = getattr(event, kind, None)
-                time = model.time_of(event, "time")
+                time = _convert.time_of(event, "time")
                 yield model.Event(event.sequence, kind, time, event.missed, details)
         except grpc.RpcError as error:
             raise errors.from_rpc(error) from None
@@ -119,13 +121,13 @@ class Agent(CryptoCalls, MessageCalls):
         else:
             secret = credentials_pb2.Secret(descriptor=credentials_pb2.DescriptorSource())
         request = credentials_pb2.UnlockRequest(
-            user=model.name_of(user),
+            user=_convert.name_of(user),
             software_certificate=credentials_pb2.SoftwareCertificate(pkcs12=pkcs12),
             secret=secret,
         )
         for step in self._transport.call(self._transport.credentials.Unlock, request, secret=True):
             if step.HasField("identity"):
-                return model.identity_of(step.identity)
+                return _convert.identity_of(step.identity)
             if step.HasField("ticket") and passphrase is not None:
                 reader = _socket.pipe_with(passphrase)
                 try:
@@ -139,7 +141,7 @@ class Agent(CryptoCalls, MessageCalls):
         """Locks one user, or everybody, at once. Gives how many were unlocked."""
         if user is None:
             return self._transport.call(self._transport.agent.Lock, agent_pb2.LockRequest()).locked_count
-        request = credentials_pb2.LockCredentialRequest(user=model.name_of(user))
+        request = credentials_pb2.LockCredentialRequest(user=_convert.name_of(user))
         return int(self._transport.call(self._transport.credentials.Lock, request).was_unlocked)
 
     # Accounts
@@ -175,12 +177,12 @@ class Agent(CryptoCalls, MessageCalls):
     @raising
     def lookup(self, uid: str, *, user: str | None = None) -> model.User:
         """Looks a user up, verifies the account and pins it."""
-        request = directory_pb2.LookupUserRequest(name=model.name_of(uid), caller=self._acting(user))
+        request = directory_pb2.LookupUserRequest(name=_convert.name_of(uid), caller=self._acting(user))
         found = self._transport.call(self._transport.directory.LookupUser, request).user
         return model.User(
-            uid=model.uid_of(found.name) or "",
-            kind=model.member(model.Kind, found.kind),
-            trust=model.member(model.Trust, found.trust),
+            uid=_convert.uid_of(found.name) or "",
+            kind=_convert.member(model.Kind, found.kind),
+            trust=_convert.member(model.Trust, found.trust),
             certificate=found.certificate,
             issuers=tuple(found.issuers),
             generation=found.generation,
@@ -190,27 +192,27 @@ class Agent(CryptoCalls, MessageCalls):
     @raising
     def fingerprint(self, uid: str, *, user: str | None = None) -> model.Fingerprint:
         """The short fingerprint of an account, for two people to compare."""
-        request = directory_pb2.GetFingerprintRequest(name=model.name_of(uid), caller=self._acting(user))
+        request = directory_pb2.GetFingerprintRequest(name=_convert.name_of(uid), caller=self._acting(user))
         return _fingerprint(self._transport.call(self._transport.directory.GetFingerprint, request))
 
     @raising
     def confirm_fingerprint(self, uid: str, digits: str, *, user: str | None = None) -> model.Fingerprint:
         """Records that a person compared the fingerprint; the only way out of IdentityChanged."""
         request = directory_pb2.ConfirmFingerprintRequest(
-            name=model.name_of(uid), fingerprint=digits, caller=self._acting(user)
+            name=_convert.name_of(uid), fingerprint=digits, caller=self._acting(user)
         )
         return _fingerprint(self._transport.call(self._transport.directory.ConfirmFingerprint, request))
 
     def _acting(self, user: str | None) -> str:
-        return model.name_of(user if user is not None else self._user)
+        return _convert.name_of(user if user is not None else self._user)
 
     @staticmethod
     def _names(users: Iterable[str]) -> list[str]:
         if isinstance(users, str):
             users = [users]
-        return [model.name_of(one) for one in users]
+        return [_convert.name_of(one) for one in users]
 
 
 def _fingerprint(answer: directory_pb2.Fingerprint) -> model.Fingerprint:
-    trust = model.member(model.Trust, answer.trust)
-    return model.Fingerprint(model.uid_of(answer.name) or "", answer.fingerprint, trust)
+    trust = _convert.member(model.Trust, answer.trust)
+    return model.Fingerprint(_convert.uid_of(answer.name) or "", answer.fingerprint, trust)

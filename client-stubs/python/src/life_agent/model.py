@@ -7,7 +7,7 @@ import datetime
 import enum
 from typing import Any
 
-from life_agent._contract.life.agent.v1 import types_pb2
+from life_agent._contract.life.agent.v1 import documents_pb2, types_pb2
 
 
 class SignatureState(enum.Enum):
@@ -181,6 +181,106 @@ class Message:
     deposit_time: datetime.datetime | None
 
 
+class DocumentStatus(enum.Enum):
+    """Whether a document is there."""
+
+    CURRENT = documents_pb2.DOCUMENT_STATUS_CURRENT
+    DELETED = documents_pb2.DOCUMENT_STATUS_DELETED
+
+
+@dataclasses.dataclass(frozen=True)
+class Coding:
+    """A word from a code system, as FHIR's Coding."""
+
+    code: str
+    system: str = ""
+    display: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What a document is, as its owner signed it; `reference` is the FHIR DocumentReference, empty in lists."""
+
+    title: str
+    kind: Coding | None
+    content_type: str
+    content_size: int
+    create_time: datetime.datetime | None
+    reference: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Why a description was refused: the stable reason, and what happened."""
+
+    reason: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """A document; `description` and `signature` are None when it was deleted, or the description refused."""
+
+    document_id: str
+    version: int
+    owner: str
+    status: DocumentStatus | None
+    revision: int
+    ciphertext_size: int
+    create_time: datetime.datetime | None
+    update_time: datetime.datetime | None
+    description: Description | None
+    signature: Signature | None
+    readers: tuple[Recipient, ...]
+    fault: Fault | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A stored version; `existed` when it was there from a call whose answer was lost: `readers` is then empty."""
+
+    document_id: str
+    version: int
+    readers: tuple[Recipient, ...]
+    plaintext_size: int
+    ciphertext_size: int
+    existed: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Downloaded:
+    """A document, and what is known of its content's signer and readers."""
+
+    document: Document
+    signature: Signature
+    readers: tuple[Recipient, ...]
+    plaintext_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Unshared:
+    """The version that a document has now, and who can open it."""
+
+    version: int
+    readers: tuple[Recipient, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ApiAnswer:
+    """An HTTP answer; `content` is empty where it went to a sink. The headers' names are in lower case."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    content: bytes
+    size: int
+    sent_size: int
+    attempts: int
+
+    def header(self, name: str) -> str | None:
+        """The first value of a header."""
+        return next((value for one, value in self.headers if one == name.lower()), None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Event:
     """Something that happened in the agent: `kind` is the event's name in the contract."""
@@ -190,69 +290,3 @@ class Event:
     time: datetime.datetime | None
     missed: int
     details: Any
-
-
-def uid_of(name: str) -> str | None:
-    """The bare user id of `users/{uid}`; None for no name."""
-    return name.removeprefix("users/") or None
-
-
-def name_of(user: str | None) -> str:
-    """`users/{uid}` of a user id, a resource name or a URN; empty for None."""
-    if not user:
-        return ""
-    return "users/" + user.removeprefix("users/").removeprefix("urn:uuid:").lower()
-
-
-def member(kind: type[enum.Enum], value: int) -> Any:
-    """The member with a value; None for one that is not set or not known here."""
-    try:
-        return kind(value)
-    except ValueError:
-        return None
-
-
-def time_of(message: Any, field: str) -> datetime.datetime | None:
-    """A time, in UTC; None where it is not set."""
-    return getattr(message, field).ToDatetime(datetime.timezone.utc) if message.HasField(field) else None
-
-
-def signature_of(report: Any) -> Signature:
-    """A signature's report."""
-    return Signature(
-        state=member(SignatureState, report.state) or SignatureState.NONE,
-        signer=uid_of(report.signer),
-        trust=member(Trust, report.trust),
-        signing_time=time_of(report, "signing_time"),
-        receipt_time=time_of(report, "receipt_time"),
-        purpose=member(Purpose, report.purpose),
-        explanation=report.explanation or None,
-        document_id=report.document_id or None,
-        document_version=report.document_version or None,
-        digest=report.signature_digest,
-    )
-
-
-def recipients_of(recipients: Any) -> tuple[Recipient, ...]:
-    """A list of recipients."""
-    return tuple(
-        Recipient(
-            user=uid_of(one.user),
-            root_key_hash=one.root_key_hash,
-            origin=member(Origin, one.origin),
-            shared_by=uid_of(one.shared_by),
-            trust=member(Trust, one.trust),
-        )
-        for one in recipients
-    )
-
-
-def identity_of(identity: Any) -> Identity:
-    """An unlocked identity."""
-    return Identity(
-        uid=uid_of(identity.user) or "",
-        credential=identity.credential,
-        unlock_time=time_of(identity, "unlock_time"),
-        expire_time=time_of(identity, "expire_time"),
-        generation=identity.generation,
-    )
