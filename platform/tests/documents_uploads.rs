@@ -17,7 +17,7 @@ use serde_json::json;
 use support::client::{append, octets, request};
 use support::documents::{Version, new_id, new_upload, path_of};
 use support::{Agent, Options, Platform};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MIB: usize = 1 << 20;
 
@@ -453,6 +453,21 @@ async fn uploads_expire_and_leave_nothing() {
     let begin = json!({ "version": 1, "upload_id": upload.rsplit('/').next().unwrap() });
     let again = owner.client.post(&format!("{}/uploads", path_of(&id)), &begin).await.expect(201);
     assert_eq!(again.json()["offset"], 0);
+    until(async || owner.client.get(&upload).await.status == 404).await;
+    // An append that was still running then has no part in the upload that comes after, under the same id.
+    owner.client.post(&format!("{}/uploads", path_of(&id)), &begin).await.expect(201);
+    let (head, half) = (head(&upload, 0, version.stream.len()), version.stream.len() / 2);
+    let mut late = owner.client.tls().await.unwrap();
+    late.write_all(head.as_bytes()).await.unwrap();
+    late.write_all(&version.stream[..half]).await.unwrap();
+    late.flush().await.unwrap();
+    until(async || owner.client.get(&upload).await.status == 404).await;
+    owner.client.post(&format!("{}/uploads", path_of(&id)), &begin).await.expect(201);
+    late.write_all(&version.stream[half..]).await.unwrap();
+    let mut answer = [0; 12];
+    late.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 404");
+    assert_eq!(offset(&owner, &upload).await, 0);
     until(async || owner.client.get(&upload).await.status == 404).await;
     // Maintenance, which runs at every start too, removes the files.
     platform.kill_serve();

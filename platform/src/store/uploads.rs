@@ -64,14 +64,14 @@ pub fn find(
     rows.next()?.map(from_row).transpose()
 }
 
-/// Acknowledges bytes that were synced. Returns whether the upload is still there.
+/// Acknowledges bytes that were synced. Returns whether the upload is still there, and not another one of its id.
 ///
 /// # Errors
 /// [`Error::Database`].
 pub fn advance(tx: &Connection, upload: &Upload) -> Result<bool, Error> {
     let changed = tx
-        .prepare_cached("UPDATE document_upload SET received = ?, expires = ? WHERE owner = ? AND id = ?")?
-        .execute(params![upload.received, upload.expires.unix(), upload.owner.as_bytes(), upload.id])?;
+        .prepare_cached("UPDATE document_upload SET received = ?, expires = ? WHERE blob = ?")?
+        .execute(params![upload.received, upload.expires.unix(), upload.blob])?;
     Ok(changed == 1)
 }
 

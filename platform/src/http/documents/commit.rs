@@ -86,7 +86,8 @@ fn commit_now(app: &App, key: Key, wish: &Wish) -> Result<Record, Problem> {
     let whole = app.blobs.check_part(&upload)?;
     let (record, earlier) = app.database.write(|tx| {
         // The turn keeps appends away, but the upload may have expired, and another one may have been faster.
-        if key.find(app, tx)?.is_none_or(|present| present.received != upload.received) {
+        let state = |upload: &Upload| (upload.blob.clone(), upload.received);
+        if key.find(app, tx)?.is_none_or(|present| state(&present) != state(&upload)) {
             return Err(upload_unknown());
         }
         make_current(app, tx, key, wish, &upload, &whole)

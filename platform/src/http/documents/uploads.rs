@@ -155,19 +155,22 @@ pub(in crate::http) async fn give_up(
         let turn = app.turns.take(&upload.blob).await;
         blocking(&app, move |app| {
             let _turn = turn;
-            abandon(app, key)
+            abandon(app, key, &upload)
         })
         .await?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn abandon(app: &App, key: Key) -> Result<(), Problem> {
-    let blob = app.database.write(|tx| uploads::give_up(tx, key.caller.uid, key.upload))?;
+/// Forgets an upload, unless another one has its id by now; its file goes in any case.
+fn abandon(app: &App, key: Key, upload: &Upload) -> Result<(), Problem> {
+    app.database.write(|tx| {
+        let present = key.find(app, tx)?.filter(|present| present.blob == upload.blob);
+        present.map(|present| uploads::give_up(tx, present.owner, present.id)).transpose()?;
+        Ok::<_, Problem>(())
+    })?;
     // The name is gone for good before the bytes are.
-    if let Some(blob) = blob {
-        app.blobs.remove(&blob);
-    }
+    app.blobs.remove(&upload.blob);
     Ok(())
 }
 
@@ -279,7 +282,7 @@ impl Arriving {
                 Ok(()) => {}
                 Err(fault @ DepositError::Shape(_)) => {
                     // Nothing that is no ciphertext stays here.
-                    abandon(app, self.key)?;
+                    abandon(app, self.key, &self.upload)?;
                     return Err(fault.into());
                 }
                 Err(fault) => return Err(fault.into()),
@@ -321,7 +324,9 @@ impl Arriving {
         if ended.as_ref().is_err_and(|problem| problem.reason == Reason::ContentRefused) {
             return ended.map(|()| self.upload);
         }
-        let acknowledged = if self.part.open_bytes() > 0 { self.acknowledge(app) } else { Ok(()) };
+        // Even of nothing, when nothing is there yet: it finds out whether the file that was made has a name.
+        let fresh = self.upload.received == 0;
+        let acknowledged = if fresh || self.part.open_bytes() > 0 { self.acknowledge(app) } else { Ok(()) };
         if acknowledged.is_err() {
             self.part.take_back();
         }
