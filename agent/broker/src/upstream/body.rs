@@ -17,7 +17,7 @@ use crate::platform::BODY_PAUSE;
 
 /// A body up to this length is kept, so that it can be sent again.
 const KEEP: usize = 64 * 1024;
-/// How long a body of unknown length may pause and still be kept.
+/// How long a body of unknown length may take to be there and be kept.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// Chunks of a caller.
@@ -62,8 +62,9 @@ impl Payload {
             }
             None => {
                 let mut kept = Gathered::default();
+                let end = Instant::now() + GATHER;
                 while kept.length <= KEEP {
-                    match tokio::time::timeout(GATHER, poll_fn(|context| chunks.poll_draw(context))).await {
+                    match tokio::time::timeout_at(end, poll_fn(|context| chunks.poll_draw(context))).await {
                         Ok(Ok(Some(chunk))) => kept.add(chunk),
                         Ok(Ok(None)) => return Ok(Self::Kept(kept.whole())),
                         Ok(Err(error)) => return Err(error),
