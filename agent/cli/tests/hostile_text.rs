@@ -28,6 +28,10 @@ fn foreign_text_is_harmless_on_a_terminal() {
         &["inbox", "list", "--as", OTHER][..],
         &["inbox", "get", OTHER, "--as", OTHER],
         &["send", OTHER, file.to_str().unwrap()],
+        &["documents", "list"],
+        &["documents", "show", OTHER],
+        &["documents", "upload", file.to_str().unwrap()],
+        &["documents", "share", OTHER, "--to", OTHER],
     ] {
         let text = agent.life().args(arguments).output().unwrap();
         assert_harmless(&printed(&text));
@@ -52,4 +56,14 @@ fn a_list_without_end_ends() {
     assert!(stderr(&output).contains("LIST_INCOMPLETE"));
     let list: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(list["messages"].as_array().unwrap().len(), 100_000);
+}
+
+#[test]
+fn a_download_without_a_verdict_leaves_nothing() {
+    let (agent, folder) = (Agent::start(), Folder::new());
+    let out = folder.path("out");
+    let mut life = agent.life();
+    let output = life.args(["documents", "download", OTHER, "-o"]).arg(&out).output().unwrap();
+    assert_eq!(code(&output), 70, "{}", stderr(&output));
+    assert!(folder.names().is_empty());
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use life_proto::v1;
 use life_proto::v1::accounts_server::AccountsServer;
 use life_proto::v1::crypto_server::{Crypto, CryptoServer};
+use life_proto::v1::documents_server::DocumentsServer;
 use life_proto::v1::messages_server::MessagesServer;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
@@ -35,6 +36,7 @@ impl Agent {
         let server = tonic::transport::Server::builder()
             .add_service(service)
             .add_service(AccountsServer::new(Stage))
+            .add_service(DocumentsServer::new(Stage))
             .add_service(MessagesServer::new(Stage).max_encoding_message_size(life_proto::MESSAGE_LIMIT));
         runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
         Self { folder, runtime }

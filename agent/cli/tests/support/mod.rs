@@ -5,6 +5,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent;
+mod documents;
 mod others;
 
 use std::ffi::OsStr;

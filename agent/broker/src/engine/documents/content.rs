@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use life_envelope::limits;
+use life_envelope::stream::{MAX_TRAILER, SEGMENT, TAG, TINK_HEADER};
 use life_proto::v1;
 
 use super::patience::Patience;
@@ -12,12 +14,21 @@ use crate::error::{Error, Fault, Result};
 use crate::identities::Identity;
 use crate::platform::{Record, next_piece};
 
+/// The longest sealed stream of a content of this length: with the largest header and trailer.
+fn longest(size: u64) -> u64 {
+    let segments = size / SEGMENT as u64 + 2;
+    let around = limits::MAX_HEADER + TINK_HEADER + MAX_TRAILER + 1024;
+    size.saturating_add(segments.saturating_mul(TAG as u64)).saturating_add(around as u64)
+}
+
 /// The sealed content of what a record shows.
 pub struct Content<'a> {
     identity: &'a Identity,
     record: &'a Record,
     body: Option<Incoming>,
     at: u64,
+    /// More than that is not what the owner signed: a platform and a reader together could go on for ever.
+    longest: u64,
     patience: Patience,
 }
 
@@ -38,7 +49,10 @@ impl Source for Content<'_> {
             match next_piece(body).await {
                 Ok(None) => return Ok(None),
                 Ok(Some(piece)) => {
-                    self.at += piece.len() as u64;
+                    self.at = self.at.saturating_add(piece.len() as u64);
+                    if self.at > self.longest {
+                        return Err(Fault::DocumentMismatch.because("it is longer than its owner signed"));
+                    }
                     self.patience.progress();
                     return Ok(Some(piece));
                 }
@@ -93,12 +107,40 @@ impl Documents<'_> {
         let record = &current.record;
         let options = options(record, record.receipt.clone(), Some(current.content_signature));
         let (identity, patience) = (self.identity, self.patience());
-        let mut content = Content { identity, record, body: Some(body), at: 0, patience };
+        let longest = longest(current.description.size);
+        let mut content = Content { identity, record, body: Some(body), at: 0, longest, patience };
         let opened = open_stream(identity, &options, release, &mut content, sink).await?;
         let OpenedStream { signature, recipients: readers, plaintext_size } = opened;
         if plaintext_size != current.description.size {
             return Err(Error::from(Fault::DocumentMismatch));
         }
         Ok(v1::DownloadDocumentResult { signature: Some(signature), readers, plaintext_size })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stream_is_shorter_than_the_longest_and_none_is_much_longer() {
+        use life_envelope::stream::{Position, Sealer};
+        let key = life_pki::PrivateKey::generate_p256().unwrap().public_key().clone();
+        for size in [0, 1, SEGMENT, 3 * SEGMENT + 5] {
+            let document = life_envelope::DocumentId([1; 16]);
+            let (start, mut sealer) = Sealer::new(document, 1, std::slice::from_ref(&key)).unwrap();
+            let (mut length, mut left) = (start.len(), size);
+            while left > sealer.segment_size() {
+                let mut segment = vec![0; sealer.segment_size()];
+                left -= segment.len();
+                sealer.seal_segment(&mut segment, Position::Inner).unwrap();
+                length += segment.len() + TAG;
+            }
+            sealer.seal_segment(&mut vec![0; left], Position::Last).unwrap();
+            length += left + TAG;
+            let longest = longest(size as u64);
+            assert!(longest > length as u64 && longest < (length + (5 << 20)) as u64, "{size}");
+        }
+        assert_eq!(longest(u64::MAX), u64::MAX);
     }
 }

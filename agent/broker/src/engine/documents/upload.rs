@@ -99,6 +99,9 @@ impl Blocks {
 
 impl Sink for Blocks {
     async fn put(&mut self, piece: Bytes) -> Result<()> {
+        if self.block.capacity() < self.block.len() + piece.len() {
+            self.block.reserve(BLOCK + piece.len());
+        }
         self.block.extend_from_slice(&piece);
         while self.block.len() >= BLOCK {
             self.pass_on(BLOCK).await?;
