@@ -20,7 +20,7 @@ struct Stage {
 
 async fn stage() -> Stage {
     let platform = Platform::start();
-    let agent = Agent::start(&platform);
+    let agent = Agent::start_with(&platform, "[directory]\nrefresh_seconds = 0\n");
     let mut clients = agent.clients().await;
     let clinic = User::ready(&mut clients, ParticipantKind::Institution).await;
     let patient = User::ready(&mut clients, ParticipantKind::Patient).await;
@@ -222,4 +222,30 @@ async fn requests_that_make_no_sense_are_refused() {
     let own = documents::unshare(clients, &stage.clinic, &fresh_id(), &[&stage.clinic]).await;
     assert_eq!(own.reason(), "INVALID_ARGUMENT");
     assert!(list(clients, &stage.clinic, 0).await.unwrap().is_empty(), "nothing is left of refused uploads");
+}
+
+/// The platform's receipts prove when both parts and the sharing were signed.
+#[tokio::test]
+async fn a_document_outlives_its_owners_credential() {
+    let mut stage = stage().await;
+    let clients = &mut stage.clients;
+    let id = fresh_id();
+    upload(clients, header(&stage.clinic, &id, &[&stage.patient]), b"content").await.unwrap();
+    documents::share(clients, &stage.clinic, &id, &[&stage.physician]).await.unwrap();
+    // Revocations count by the second, and receipts too.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    let database = rusqlite::Connection::open(stage.platform.database()).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let uid: life_pki::Uid = stage.clinic.uid().parse().unwrap();
+    let read = "SELECT id FROM credential WHERE uid = ?1";
+    let credential: Vec<u8> = database.query_row(read, [uid.as_bytes()], |row| row.get(0)).unwrap();
+    let credential = life_pki::account_log::CredentialId::from_slice(&credential).unwrap();
+    stage.platform.run(&["revoke", stage.clinic.uid(), &credential.to_string()]);
+    for reader in [&stage.patient, &stage.physician] {
+        assert_eq!(download(clients, reader, &id).await.unwrap().content, b"content");
+    }
+    // Without the receipt over the content nothing proves that it is older; the description brings its own.
+    assert_eq!(database.execute("UPDATE document SET receipt = NULL", []).unwrap(), 1);
+    assert_eq!(get(clients, &stage.patient, &id).await.unwrap().readers.len(), 3);
+    assert_eq!(download(clients, &stage.patient, &id).await.reason(), "SIGNER_TIME_UNPROVEN");
 }

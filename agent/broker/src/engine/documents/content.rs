@@ -124,11 +124,12 @@ mod tests {
 
     #[test]
     fn every_stream_is_shorter_than_the_longest_and_none_is_much_longer() {
-        use life_envelope::stream::{Position, Sealer};
+        use life_envelope::stream::{Announced, Position, Sealer};
         let key = life_pki::PrivateKey::generate_p256().unwrap().public_key().clone();
         for size in [0, 1, SEGMENT, 3 * SEGMENT + 5] {
             let document = life_envelope::DocumentId([1; 16]);
-            let (start, mut sealer) = Sealer::new(document, 1, std::slice::from_ref(&key)).unwrap();
+            let (keys, announced) = (std::slice::from_ref(&key), Announced::Signature);
+            let (start, mut sealer) = Sealer::new(document, 1, announced, keys).unwrap();
             let (mut length, mut left) = (start.len(), size);
             while left > sealer.segment_size() {
                 let mut segment = vec![0; sealer.segment_size()];
