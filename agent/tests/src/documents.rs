@@ -71,14 +71,32 @@ pub struct Downloaded {
 /// # Errors
 /// The status of the call; then nothing was given out.
 pub async fn download(clients: &mut Clients, user: &User, id: &str) -> Result<Downloaded, Status> {
+    try_download(clients, user, id).await.map_err(|(status, content)| {
+        assert!(content.is_empty(), "content was given out, and then refused: {status:?}");
+        status
+    })
+}
+
+/// As [`download`], from an agent that may be killed while it gives out what it has verified.
+///
+/// # Errors
+/// The status of the call, with what had been given out.
+pub async fn try_download(
+    clients: &mut Clients,
+    user: &User,
+    id: &str,
+) -> Result<Downloaded, (Status, Vec<u8>)> {
     use v1::download_document_response::Message as Answer;
     let request = v1::DownloadDocumentRequest {
         user: user.name.clone(),
         document_id: id.to_owned(),
         ..Default::default()
     };
-    let mut answers = clients.documents.download(request).await?.into_inner();
     let (mut content, mut document) = (Vec::new(), None);
+    let mut answers = match clients.documents.download(request).await {
+        Ok(answers) => answers.into_inner(),
+        Err(status) => return Err((status, content)),
+    };
     loop {
         match answers.message().await {
             Ok(Some(answer)) => match answer.message {
@@ -89,11 +107,8 @@ pub async fn download(clients: &mut Clients, user: &User, id: &str) -> Result<Do
                 }
                 None => panic!("an empty answer"),
             },
-            Ok(None) => return Err(Status::internal("the stream ended without a result")),
-            Err(status) => {
-                assert!(content.is_empty(), "content was given out, and then refused: {status:?}");
-                return Err(status);
-            }
+            Ok(None) => return Err((Status::internal("the stream ended without a result"), content)),
+            Err(status) => return Err((status, content)),
         }
     }
 }

@@ -7,7 +7,7 @@ use life_proto::v1;
 use super::ledger::Document;
 use super::{Caller, Refused, content};
 use crate::agent::Clients;
-use crate::documents::{download, header, upload};
+use crate::documents::{header, try_download, upload};
 
 const NOT_FOUND: &str = "DOCUMENT_NOT_FOUND";
 
@@ -92,7 +92,8 @@ impl Caller {
         let user = self.shared.users[who].clone();
         let get = |mut it: Clients| {
             let user = &user;
-            async move { download(&mut it, user, id).await }
+            // What was given out before it was killed is verified; what is verified is compared below, when it is whole.
+            async move { try_download(&mut it, user, id).await.map_err(|(status, _)| status) }
         };
         let read = self.act("read", who, &[NOT_FOUND], get).await;
         let known = self.shared.ledger().documents[id].clone();
