@@ -8,7 +8,7 @@ PIECE = 8 << 20
 
 def needles_of(files):
     """Windows of every plaintext, and words that stand in them."""
-    needles = {b"Musterfrau-Synthetica", b"SYNTHETIC SCAN", b"Discharge summary", b"biopsy"}
+    needles = {b"Musterfrau-Synthetica", b"SYNTHETIC SCAN", b"Discharge summary", b"biopsy", b"CT of the chest", b"HbA1c 6.1"}
     for path in files:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
