@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::append;
 use super::content::stream_for;
-use super::{Agent, Client, Reply};
+use super::{Agent, Client, Platform, Reply};
 
 /// A document's path.
 pub fn path_of(id: &str) -> String {
@@ -132,4 +132,31 @@ impl Client {
         }
         self.send(request).await
     }
+}
+
+/// Where the server keeps its content.
+pub fn data(platform: &Platform) -> std::path::PathBuf {
+    platform.root().join("serve/data")
+}
+
+/// The content there is, by name.
+pub fn files(platform: &Platform) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> =
+        std::fs::read_dir(data(platform).join("blobs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// How far an upload has come.
+pub async fn offset(agent: &Agent, upload: &str) -> usize {
+    let upload = agent.client.get(upload).await.expect(200).json();
+    usize::try_from(upload["offset"].as_u64().unwrap()).unwrap()
+}
+
+/// The head of an append with so many bytes announced.
+pub fn head(upload: &str, offset: usize, length: usize) -> String {
+    format!(
+        "PATCH {upload} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\n\
+         upload-offset: {offset}\r\ncontent-length: {length}\r\n\r\n"
+    )
 }

@@ -13,8 +13,8 @@ pub use client::{Client, Reply};
 pub use platform::{Options, Platform};
 
 /// Waits until something holds.
-pub async fn until(condition: impl AsyncFn() -> bool) {
-    for _ in 0..400 {
+pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..600 {
         if condition().await {
             return;
         }

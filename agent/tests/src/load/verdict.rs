@@ -139,7 +139,8 @@ fn platform_is_whole(platform: &Platform) {
         folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     let blobs = files("blobs");
-    assert!(there.is_subset(&blobs), "files are missing: {:?}", there.difference(&blobs));
+    let missing: Vec<_> = there.difference(&blobs).collect();
+    assert!(missing.is_empty(), "files are missing: {missing:?}");
     let strays: Vec<_> =
         blobs.iter().filter(|name| !there.contains(*name) && !coming.contains(*name)).collect();
     assert!(strays.is_empty(), "nothing names {strays:?}");

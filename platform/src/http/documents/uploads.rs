@@ -31,7 +31,7 @@ use crate::store::blobs::DepositError;
 use crate::store::documents::{self, DocumentId, UploadId};
 use crate::store::parts::Part;
 use crate::store::uploads::{self, Upload};
-use crate::store::usage;
+use crate::store::{messages, usage};
 
 /// After so many bytes an append that goes on acknowledges what it has.
 const CHECKPOINT: u64 = 8 << 20;
@@ -162,7 +162,8 @@ pub(in crate::http) async fn give_up(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Forgets an upload, unless another one has its id by now; its file goes in any case.
+/// Forgets an upload, unless another one has its id by now. Its file goes, unless the upload was committed meanwhile: then
+/// it is the document's.
 fn abandon(app: &App, key: Key, upload: &Upload) -> Result<(), Problem> {
     app.database.write(|tx| {
         let present = key.find(app, tx)?.filter(|present| present.blob == upload.blob);
@@ -170,7 +171,14 @@ fn abandon(app: &App, key: Key, upload: &Upload) -> Result<(), Problem> {
         Ok::<_, Problem>(())
     })?;
     // The name is gone for good before the bytes are.
-    app.blobs.remove(&upload.blob);
+    remove_unnamed(app, &upload.blob)
+}
+
+/// Removes a file that nothing in the database names any more.
+fn remove_unnamed(app: &App, blob: &str) -> Result<(), Problem> {
+    if !app.database.read(|connection| messages::has_blob(connection, blob))? {
+        app.blobs.remove(blob);
+    }
     Ok(())
 }
 
@@ -311,7 +319,7 @@ impl Arriving {
         })?;
         let Some(room) = known else {
             // It was given up meanwhile, and the file perhaps made anew since.
-            app.blobs.remove(&self.upload.blob);
+            remove_unnamed(app, &self.upload.blob)?;
             return Err(upload_unknown());
         };
         self.part.acknowledge();
