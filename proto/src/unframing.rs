@@ -1,4 +1,4 @@
-//! The messages of a request whose chunks are not copied: they are given out as the transport brings them.
+//! The messages of a body whose chunks are not copied: they are given out as the transport brings them.
 //!
 //! tonic's decoder copies each frame into a buffer of its own, until a message is whole. Content needs no whole messages:
 //! of a message that is a chunk, each piece is given out as soon as it is there.
@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::Body;
 use tonic::{Code, Status};
 
@@ -33,6 +34,8 @@ pub struct Unframed<M, B> {
     frame: Bytes,
     /// Bytes of the present chunk that are still to come.
     left: usize,
+    /// How the call went, where the body is an answer's and has ended.
+    trailers: Option<HeaderMap>,
     message: PhantomData<fn() -> M>,
 }
 
@@ -43,7 +46,13 @@ where
 {
     /// Reads a body from its start.
     pub fn new(body: B) -> Self {
-        Self { body, frame: Bytes::new(), left: 0, message: PhantomData }
+        Self { body, frame: Bytes::new(), left: 0, trailers: None, message: PhantomData }
+    }
+
+    /// What a server said at the end of its answer; nothing before, and nothing for a request.
+    #[must_use]
+    pub fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 
     /// What comes next; nothing at the end. May be dropped while it waits only together with the stream.
@@ -132,14 +141,14 @@ where
                 None => return Ok(false),
                 Some(Err(status)) if status.code() == Code::Ok => return Ok(false),
                 Some(Err(status)) => return Err(status),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data()
-                        && !data.is_empty()
-                    {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => {}
+                    Ok(data) => {
                         self.frame = data;
                         return Ok(true);
                     }
-                }
+                    Err(other) => self.trailers = other.into_trailers().ok(),
+                },
             }
         }
     }

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::Stream;
 use hyper_util::rt::TokioIo;
+use life_proto::framing::Chunked;
+use life_proto::unframing::Piece;
 use life_proto::v1::{
     accounts_client::AccountsClient, agent_client::AgentClient, api_client::ApiClient,
     credentials_client::CredentialsClient, crypto_client::CryptoClient, directory_client::DirectoryClient,
@@ -20,6 +23,7 @@ use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use crate::bulk;
 use crate::error::{Error, innermost};
 
 /// The longest path of a Unix socket: `sun_path` without its closing zero.
@@ -101,6 +105,19 @@ impl Connection {
         documents -> DocumentsClient;
         /// The service Messages.
         messages -> MessagesClient;
+    }
+
+    /// Makes one of the calls in [`bulk`].
+    pub async fn bulk<A, B>(
+        &self,
+        path: &'static str,
+        requests: impl Stream<Item = A> + Send + 'static,
+    ) -> Result<impl Stream<Item = Result<Piece<B>, Status>> + Unpin, Status>
+    where
+        A: Chunked + Send + 'static,
+        B: Chunked + Default + 'static,
+    {
+        bulk::call(self.transport.clone(), path, requests).await
     }
 
     /// Connects to an agent.

@@ -1,6 +1,7 @@
 //! `life`: the agent's command line.
 
 mod args;
+mod bulk;
 mod connection;
 mod context;
 mod descriptor;

@@ -3,10 +3,10 @@
 use std::future::{Future, pending};
 
 use bytes::Bytes;
-use futures_util::Stream;
 use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt};
 use tokio::sync::{mpsc, oneshot};
-use tonic::Streaming;
+use tonic::Status;
 
 use crate::error::Error;
 use crate::files::{Chunks, Writer};
@@ -79,14 +79,14 @@ pub enum Part<R> {
 ///
 /// Fails for an answer that ends without a result, whatever came before.
 pub async fn incoming<M, R>(
-    mut messages: Streaming<M>,
+    mut messages: impl Stream<Item = Result<M, Status>> + Unpin,
     writer: &mut Writer,
     part: impl Fn(M) -> Option<Part<R>>,
     mut count: impl FnMut(usize),
 ) -> Result<R, Error> {
     let mut result = None;
-    while let Some(message) = messages.message().await? {
-        match part(message) {
+    while let Some(message) = messages.next().await {
+        match part(message?) {
             Some(Part::Chunk(chunk)) => {
                 count(chunk.len());
                 writer.write(chunk).await?;
@@ -129,8 +129,6 @@ pub async fn drive<T>(
 mod tests {
     use std::io;
     use std::time::Duration;
-
-    use futures_util::StreamExt;
 
     use super::*;
     use crate::output::{Format, Output};

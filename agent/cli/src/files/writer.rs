@@ -8,7 +8,7 @@ use super::target::Target;
 use crate::error::Error;
 
 /// How many chunks wait for the disk.
-const WRITE_BEHIND: usize = 4;
+const WRITE_BEHIND: usize = 8;
 
 /// A target that is written behind. Dropped without [`Writer::commit`], it leaves nothing in a staged file's place.
 pub struct Writer {

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
+use life_proto::unframing::Piece;
 use life_proto::v1;
 use life_proto::v1::decrypt_stream_request::Message as Sent;
 use life_proto::v1::decrypt_stream_response::Message as Received;
 use serde::Serialize;
 
 use super::content::{MESSAGE_LIMIT, OutputArguments, Purpose, SIGNATURE_LIMIT, stdout_of};
+use crate::bulk;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
@@ -131,12 +133,15 @@ async fn stream(
     let chunk = |chunk| v1::DecryptStreamRequest { message: Some(Sent::Chunk(chunk)) };
     let (requests, failure, sent) = pump::outgoing(header, input.chunks(), chunk);
     let mut writer = Writer::new(target);
-    let part = |response: v1::DecryptStreamResponse| match response.message? {
-        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
-        Received::Result(result) => Some(Part::Result(result)),
+    let part = |piece: Piece<v1::DecryptStreamResponse>| match piece {
+        Piece::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Piece::Message(response) => match response.message? {
+            Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+            Received::Result(result) => Some(Part::Result(result)),
+        },
     };
     let call = async {
-        let responses = connection.crypto().decrypt_stream(requests).await?.into_inner();
+        let responses = connection.bulk(bulk::DECRYPT, requests).await?;
         pump::incoming(responses, &mut writer, part, |_| ()).await
     };
     let result = pump::drive(call, failure, sent, progress).await?;

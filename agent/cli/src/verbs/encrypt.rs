@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use life_proto::unframing::Piece;
 use life_proto::v1;
 use life_proto::v1::encrypt_stream_request::Message as Sent;
 use life_proto::v1::encrypt_stream_response::Message as Received;
@@ -10,6 +11,7 @@ use life_proto::{CHUNK_LIMIT, UNARY_LIMIT};
 use serde::Serialize;
 
 use super::content::{OutputArguments, Purpose, stdout_of};
+use crate::bulk;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::error::Error;
@@ -128,12 +130,15 @@ async fn stream(
     let header = v1::EncryptStreamRequest { message: Some(Sent::Header(arguments.header(context))) };
     let chunk = |chunk| v1::EncryptStreamRequest { message: Some(Sent::Chunk(chunk)) };
     let (requests, failure, sent) = pump::outgoing(header, input.chunks(), chunk);
-    let part = |response: v1::EncryptStreamResponse| match response.message? {
-        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
-        Received::Result(result) => Some(Part::Result(result)),
+    let part = |piece: Piece<v1::EncryptStreamResponse>| match piece {
+        Piece::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Piece::Message(response) => match response.message? {
+            Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+            Received::Result(result) => Some(Part::Result(result)),
+        },
     };
     let call = async {
-        let responses = connection.crypto().encrypt_stream(requests).await?.into_inner();
+        let responses = connection.bulk(bulk::ENCRYPT, requests).await?;
         pump::incoming(responses, &mut writer, part, |_| ()).await
     };
     let result = pump::drive(call, failure, sent, progress).await?;
