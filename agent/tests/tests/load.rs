@@ -160,8 +160,11 @@ fn chunk(answer: v1::DecryptStreamResponse) -> Bytes {
     }
 }
 
-/// What a process may gain between two thirds of a run, in KiB: allocators round up, and keep what was freed.
-const GROWTH_KIB: u64 = 12 * 1024;
+/// What a process may gain between two thirds of a run, in KiB. Allocators round up and keep what was freed for the next
+/// stream, up to 256 MiB in the broker: a short run ends while that is still filling up, a long one does not.
+fn growth_kib() -> u64 {
+    if soaking() { 24 * 1024 } else { 64 * 1024 }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_flat_under_mixed_load() {
@@ -205,7 +208,7 @@ async fn memory_stays_flat_under_mixed_load() {
         };
         let (middle, last) = (median(&samples[third..2 * third]), median(&samples[2 * third..]));
         say(&format!("{name}: {middle} KiB, then {last} KiB"));
-        assert!(last <= middle + GROWTH_KIB, "{name} grew from {middle} to {last} KiB");
+        assert!(last <= middle + growth_kib(), "{name} grew from {middle} to {last} KiB");
     }
     say(&format!("{} operations\n{}", world.shared.done(), world.shared.ledger().report()));
 }
