@@ -11,6 +11,7 @@ mod engine;
 mod enrolments;
 mod error;
 mod events;
+mod given_up;
 mod identities;
 mod logging;
 mod names;

@@ -21,6 +21,7 @@ use tower::{Layer, Service};
 
 use crate::agent::Agent;
 use crate::error::{Error, Fault, Result};
+use crate::given_up::GivenUp;
 use crate::weight::{Held, Weighed};
 
 /// Methods beside the contract that are served: reflection and health tell nothing about users.
@@ -104,10 +105,11 @@ where
             // Kept here until there is an answer, and by work that goes on after that.
             let call = Call { deadline, input_stall, _place: place };
             request.extensions_mut().insert(call.clone());
-            if !streams_in(&path) {
-                let weight = weight.clone();
-                request = request.map(|body| Body::new(Weighed(body, weight)));
-            }
+            let weighed = (!streams_in(&path)).then(|| weight.clone());
+            request = request.map(|body| match weighed {
+                Some(weight) => Body::new(Weighed(body, weight)),
+                None => Body::new(GivenUp(body)),
+            });
             let answer = match deadline {
                 None => inner.call(request).await,
                 Some(deadline) => match tokio::time::timeout_at(deadline, inner.call(request)).await {

@@ -4,12 +4,15 @@
     expect(unsafe_code, reason = "mallopt has no safe binding")
 )]
 
-/// Blocks up to this size come from the heap.
+/// Blocks up to this size come from the heap: the pieces of a stream do, whole messages do not.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const FROM_HEAP: i32 = 64 << 20;
-/// So much free memory at the end of the heap is kept.
+const FROM_HEAP: i32 = 4 << 20;
+/// So much free memory at the end of a heap is kept.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT: i32 = 64 << 20;
+const KEPT: i32 = 16 << 20;
+/// Heaps: by default there are eight a core, and each keeps what it once held.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const HEAPS: i32 = 2;
 
 /// Has blocks of a stream's size come from the heap and go back to it.
 ///
@@ -20,6 +23,8 @@ pub fn keep_large_blocks() {
     {
         // SAFETY: mallopt only sets parameters of the allocator; it takes any values.
         let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, FROM_HEAP) };
+        // SAFETY: as above.
+        let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
         // SAFETY: as above.
         let _ = unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT) };
     }
