@@ -1,4 +1,4 @@
-//! `life api`: calling the platform's HTTP interface.
+//! `life api`: calling the HTTP interface of the platform, or of the server that the configuration names.
 
 use std::fmt::Write;
 use std::path::PathBuf;
