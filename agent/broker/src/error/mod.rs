@@ -16,6 +16,8 @@ use tonic_types::{ErrorDetails, StatusExt};
 pub struct Error {
     fault: Fault,
     why: Cow<'static, str>,
+    /// What happened and what to do, where the usual words do not fit.
+    told: Option<(&'static str, &'static str)>,
     metadata: Vec<(&'static str, String)>,
 }
 
@@ -118,7 +120,7 @@ impl Fault {
 
     /// The fault with a cause that is known better than the usual one: a clause, lower case, no full stop.
     pub fn because(self, why: impl Into<Cow<'static, str>>) -> Error {
-        Error { fault: self, why: why.into(), metadata: Vec::new() }
+        Error { fault: self, why: why.into(), told: None, metadata: Vec::new() }
     }
 
     /// The fault with something for programs to read.
@@ -139,11 +141,18 @@ impl Error {
         Fault::Internal.into()
     }
 
-    /// Adds something for programs to read.
+    /// Adds something for programs to read, in the place of what was there under the same key.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.metadata.retain(|(name, _)| *name != key);
         self.metadata.push((key, value.into()));
         self
+    }
+
+    /// Says in other words what happened and what to do; the reason stays.
+    #[must_use]
+    pub fn told_as(self, what: &'static str, next: &'static str) -> Self {
+        Self { told: Some((what, next)), ..self }
     }
 
     /// What was added under a key.
@@ -192,6 +201,7 @@ impl From<Fault> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (_, _, what, _, next) = self.fault.row();
+        let (what, next) = self.told.unwrap_or((what, next));
         write!(out, "{what}: {}; {next}", self.why)
     }
 }
@@ -234,5 +244,14 @@ mod tests {
         let info = status.get_details_error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_ARGUMENT", "agent.life.v1"));
         assert_eq!(info.metadata.get("field").map(String::as_str), Some("recipients[3]"));
+    }
+
+    #[test]
+    fn what_is_said_later_counts() {
+        let error = Fault::VersionConflict.with("current_version", "2").with("current_version", "3");
+        assert_eq!(error.metadata("current_version"), Some("3"));
+        let error = Fault::PlatformUntrusted.because("it lies").told_as("the server lies", "look elsewhere");
+        assert_eq!(error.to_string(), "the server lies: it lies; look elsewhere");
+        assert_eq!(error.fault().reason(), "PLATFORM_UNTRUSTED");
     }
 }

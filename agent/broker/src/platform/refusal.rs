@@ -50,7 +50,7 @@ pub fn tls_fault(error: &rustls::Error) -> Error {
             | Alert::CertificateUnknown
             | Alert::UnknownCA
             | Alert::UnsupportedCertificate,
-        ) => Fault::CredentialUntrusted.because("the platform does not accept its certificate"),
+        ) => Fault::CredentialUntrusted.because("the server does not accept its certificate"),
         Tls::General(reason) if reason == Fault::CredentialLocked.reason() => Fault::CredentialLocked.into(),
         Tls::General(reason) if reason == Fault::VaultUnavailable.reason() => Fault::VaultUnavailable.into(),
         _ => Fault::PlatformUnavailable.because("no TLS connection comes about"),

@@ -67,7 +67,7 @@ pub async fn call(
                 tokio::time::sleep(pause).await;
             }
             _ => {
-                let mut answer = outcome.map_err(|failed| failed.error)?;
+                let mut answer = outcome.map_err(|failed| pool.gate.told(failed.error))?;
                 answer.attempts = attempts;
                 return Ok(answer);
             }

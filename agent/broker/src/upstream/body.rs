@@ -17,6 +17,8 @@ use crate::platform::BODY_PAUSE;
 
 /// A body up to this length is kept, so that it can be sent again.
 const KEEP: usize = 64 * 1024;
+/// And in so many pieces at the most: each takes memory, however small it is.
+const PIECES: usize = 512;
 /// How long a body of unknown length may take to be there and be kept.
 const GATHER: Duration = Duration::from_millis(50);
 
@@ -63,7 +65,7 @@ impl Payload {
             None => {
                 let mut kept = Gathered::default();
                 let end = Instant::now() + GATHER;
-                while kept.length <= KEEP {
+                while kept.length <= KEEP && kept.pieces.len() < PIECES {
                     match tokio::time::timeout_at(end, poll_fn(|context| chunks.poll_draw(context))).await {
                         Ok(Ok(Some(chunk))) => kept.add(chunk),
                         Ok(Ok(None)) => return Ok(Self::Kept(kept.whole())),

@@ -22,7 +22,7 @@ use crate::platform::{next_piece, tls_error, tls_fault};
 
 /// How long a server may take to say whether it wants a body (RFC 9110 §10.1.1: it need not say anything).
 const CONTINUE: Duration = Duration::from_secs(1);
-/// Interim answers that are read before the server is given up.
+/// Interim answers that a server may send; at the next one it is given up.
 const INTERIM: u32 = 32;
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("life-agent/", env!("CARGO_PKG_VERSION")));
 
@@ -140,7 +140,7 @@ struct Interim {
 
 impl Interim {
     fn count(&self) {
-        if self.count.fetch_add(1, Ordering::Relaxed) + 1 >= INTERIM {
+        if self.count.fetch_add(1, Ordering::Relaxed) >= INTERIM {
             self.many.notify_one();
         }
     }
@@ -226,7 +226,7 @@ impl Answer {
         let piece = next_piece(&mut self.body).await;
         piece.map_err(|error| {
             let caller = self.feed.as_ref().and_then(Feed::failure);
-            caller.unwrap_or(error).with("request_sent", "maybe")
+            caller.unwrap_or_else(|| self.lease.gate().told(error)).with("request_sent", "maybe")
         })
     }
 

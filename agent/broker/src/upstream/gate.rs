@@ -90,13 +90,20 @@ impl Gate {
             Some(text) => Some(Origin::parse(text).ok_or(GateError::Origin)?),
             None => None,
         };
-        let rule = |methods: &[String], path: &str| {
-            Rule::parse(methods.iter().map(String::as_str), path)
-                .map_err(|error| GateError::Allow(path.to_owned(), error))
-        };
+        let wrong = |path: &str, error| GateError::Allow(path.to_owned(), error);
         let rules: Result<Vec<_>, _> = match &config.allow {
-            Some(allow) => allow.iter().map(|allowed| rule(&allowed.methods, &allowed.path)).collect(),
-            None => USUAL.iter().map(|path| rule(&["GET".to_owned()], path)).collect(),
+            Some(allow) => {
+                let rules = allow.iter().map(|it| {
+                    let rule = Rule::parse(it.methods.iter().map(String::as_str), &it.path);
+                    rule.map_err(|error| wrong(&it.path, error))
+                });
+                rules.collect()
+            }
+            None => {
+                let rules =
+                    USUAL.iter().map(|path| Rule::parse(["GET"], path).map_err(|error| wrong(path, error)));
+                rules.collect()
+            }
         };
         // One list at a time, so that a fault is laid at the right one.
         let headers = |request: &[String], response: &[String], field| {
@@ -112,6 +119,21 @@ impl Gate {
             connections: config.max_connections.0,
             allow: AllowList::new(rules?),
         })
+    }
+
+    /// A fault in words that fit the server: what is usually said is about our own platform.
+    pub fn told(&self, error: Error) -> Error {
+        let what = match error.fault() {
+            _ if self.origin.is_none() => return error,
+            Fault::CredentialUntrusted => "the server takes other credentials",
+            Fault::PlatformUnavailable => "the server of the [api] section does not answer",
+            Fault::PlatformUntrusted => "the server of the [api] section is not trusted",
+            _ => return error,
+        };
+        error.told_as(
+            what,
+            "look at [api] origin and server_roots of the agent's configuration, and at the server",
+        )
     }
 
     /// Judges a request.

@@ -101,6 +101,11 @@ async fn turned(mut connection: Connection) -> Option<Connection> {
 }
 
 impl Lease {
+    /// What the configuration said when the connection was made.
+    pub fn gate(&self) -> &Gate {
+        &self.pool.gate
+    }
+
     /// Keeps the connection for the next request.
     pub fn put_back(self) {
         if !self.connection.sender.is_closed() {
