@@ -259,6 +259,14 @@ impl Identities {
         Ok(())
     }
 
+    /// The identity that a field of a request names, or the only one when it is empty.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT, and as [`Identities::select`].
+    pub fn named(&self, field: &'static str, text: &str) -> Result<Arc<Identity>> {
+        self.select(names::parse_optional_user(field, text)?)
+    }
+
     /// The identity a request names, or the only one.
     ///
     /// # Errors

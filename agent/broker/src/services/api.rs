@@ -12,10 +12,9 @@ use tokio::time::Instant;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::streams::{Answers, Chunks, Message, Out, Part, answer, call, within};
+use super::streams::{Answers, Chunks, Message, Out, Part, answers, call, within};
 use crate::agent::Agent;
 use crate::error::{Error, Result};
-use crate::names;
 use crate::policy::Call;
 use crate::upstream::{self, Answer, Payload};
 
@@ -126,7 +125,7 @@ impl api_server::Api for Api {
         let gate = self.0.gate();
         let headers = header.headers.iter().map(|header| (header.name.as_str(), header.value.as_str()));
         let ask = gate.pass(&header.method, &header.path, headers)?;
-        let identity = self.0.identities.select(names::parse_optional_user("user", &header.user)?)?;
+        let identity = self.0.identities.named("user", &header.user)?;
         let pool = identity.upstream.pool(&gate)?;
         let deadline = call.deadline;
         let asking = async {
@@ -141,7 +140,7 @@ impl api_server::Api for Api {
             return Ok(Response::new(Replies::Ready(replies.into_iter())));
         }
         let stall = self.0.config().limits.stall_seconds.duration();
-        let answers = answer(call, stall, move |out| async move { identity.run(streamed(got, &out)).await });
-        Ok(Response::new(Replies::Work(answers.into_inner())))
+        let answers = answers(call, stall, move |out| async move { identity.run(streamed(got, &out)).await });
+        Ok(Response::new(Replies::Work(answers)))
     }
 }

@@ -15,11 +15,10 @@ use life_proto::v1::{
 use life_proto::{UNARY_LIMIT, v1::crypto_server};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::streams::{Answers, ChunkSink, Chunks, Incoming, Message, Part, answers, call, within};
+use super::streams::{Answers, ChunkSink, Chunks, Incoming, Message, Part, answers, call};
 use crate::agent::Agent;
 use crate::engine::{self, Document, OpenOptions, Release, Shared};
 use crate::error::{Error, Fault, Result};
-use crate::identities::Identity;
 use crate::names;
 use crate::policy::Call;
 
@@ -30,10 +29,6 @@ const SIGNATURE_LIMIT: usize = 256 * 1024;
 pub struct Crypto(pub Arc<Agent>);
 
 impl Crypto {
-    fn identity(&self, user: &str) -> Result<Arc<Identity>> {
-        self.0.identities.select(names::parse_optional_user("user", user)?)
-    }
-
     /// EncryptStream, however its messages come.
     ///
     /// # Errors
@@ -52,7 +47,7 @@ impl Crypto {
             &header.document_id,
             header.document_version,
         )?;
-        let identity = self.identity(&header.user)?;
+        let identity = self.0.identities.named("user", &header.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
         Ok(answers(call, stall, |out| async move {
             let wrap = |chunk| EncryptStreamResponse { message: Some(Out::Chunk(chunk)) };
@@ -82,7 +77,7 @@ impl Crypto {
         use decrypt_stream_response::Message as Out;
         let (header, mut chunks) = Chunks::begin(&call, incoming).await?;
         let options = OpenOptions::from_fields(header.purpose, header.accept_unsigned, header.receipt)?;
-        let identity = self.identity(&header.user)?;
+        let identity = self.0.identities.named("user", &header.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
         let agent = self.0.clone();
         Ok(answers(call, stall, move |out| async move {
@@ -156,7 +151,7 @@ impl crypto_server::Crypto for Crypto {
             &request.document_id,
             request.document_version,
         )?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let sealed = identity.run(engine::seal(&identity, &document, request.plaintext)).await?;
         Ok(Response::new(EncryptResponse {
             envelope: sealed.envelope.into(),
@@ -169,7 +164,7 @@ impl crypto_server::Crypto for Crypto {
     async fn decrypt(&self, request: Request<DecryptRequest>) -> Result<Response<DecryptResponse>, Status> {
         let request = request.into_inner();
         let options = OpenOptions::from_fields(request.purpose, request.accept_unsigned, request.receipt)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let opened = identity.run(engine::open(&identity, request.envelope, &options)).await?;
         Ok(Response::new(DecryptResponse {
             plaintext: opened.content,
@@ -186,7 +181,7 @@ impl crypto_server::Crypto for Crypto {
             Ok(v1::SignatureForm::Detached) => false,
             Err(_) => return Err(Error::field("form", "is not a known value").into()),
         };
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let (message, digest) = identity.run(engine::sign(&identity, request.content, enclose)).await?;
         Ok(Response::new(SignResponse {
             signed_data: message.into(),
@@ -197,7 +192,7 @@ impl crypto_server::Crypto for Crypto {
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<VerifyResponse>, Status> {
         let request = request.into_inner();
         check_size(request.content.as_deref().unwrap_or_default(), "VerifyStream")?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let verifying =
             engine::verify(&identity, request.signed_data, request.content, receipt(&request.receipt));
         let (judgement, content) = identity.run(verifying).await?;
@@ -228,9 +223,9 @@ impl crypto_server::Crypto for Crypto {
     ) -> Result<Response<SignStreamResponse>, Status> {
         let call = call(&request);
         let (header, mut chunks) = Chunks::begin(&call, request.into_inner()).await?;
-        let identity = self.identity(&header.user)?;
-        let signing = identity.run(engine::sign_stream(&identity, &mut chunks));
-        let ((message, digest), content_size) = within(call, signing).await?;
+        let identity = self.0.identities.named("user", &header.user)?;
+        let signing = engine::sign_stream(&identity, &mut chunks);
+        let ((message, digest), content_size) = identity.run(signing).await?;
         Ok(Response::new(SignStreamResponse {
             signed_data: message.into(),
             signature_digest: digest.to_vec().into(),
@@ -247,10 +242,10 @@ impl crypto_server::Crypto for Crypto {
         if header.signed_data.len() > SIGNATURE_LIMIT {
             return Err(Error::field("signed_data", "has more than 256 KiB").into());
         }
-        let identity = self.identity(&header.user)?;
+        let identity = self.0.identities.named("user", &header.user)?;
         let verifying =
             engine::verify_stream(&identity, header.signed_data, receipt(&header.receipt), &mut chunks);
-        let (judgement, content_size) = within(call, identity.run(verifying)).await?;
+        let (judgement, content_size) = identity.run(verifying).await?;
         Ok(Response::new(VerifyStreamResponse { signature: Some(judgement.report), content_size }))
     }
 
@@ -264,7 +259,7 @@ impl crypto_server::Crypto for Crypto {
             .as_ref()
             .try_into()
             .map_err(|_| Error::field("signature_digest", "has not 32 bytes"))?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let receipt = identity.run(engine::receipt(&identity, &digest)).await?;
         Ok(Response::new(GetReceiptResponse { receipt: receipt.into() }))
     }
@@ -278,7 +273,7 @@ impl crypto_server::Crypto for Crypto {
             return Err(Error::field("recipients", "is missing").into());
         }
         let users = engine::parse_recipients(&request.recipients)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let shared = Shared {
             message: request.envelope,
             trailer: request.trailer,

@@ -20,12 +20,6 @@ use crate::names;
 /// The service Directory.
 pub struct DirectoryService(pub Arc<Agent>);
 
-impl DirectoryService {
-    fn caller(&self, caller: &str) -> Result<Arc<Identity>> {
-        self.0.identities.select(names::parse_optional_user("caller", caller)?)
-    }
-}
-
 async fn own(identity: &Identity) -> Result<Known> {
     let account = identity.directory.own().await?;
     Ok(Known {
@@ -57,7 +51,7 @@ impl directory_server::Directory for DirectoryService {
     ) -> Result<Response<LookupUserResponse>, Status> {
         let request = request.into_inner();
         let uid = names::parse_user("name", &request.name)?;
-        let identity = self.caller(&request.caller)?;
+        let identity = self.0.identities.named("caller", &request.caller)?;
         let known = find(&identity, uid).await?;
         let fingerprint = known.fingerprint();
         let user = DirectoryUser {
@@ -79,7 +73,7 @@ impl directory_server::Directory for DirectoryService {
     ) -> Result<Response<Fingerprint>, Status> {
         let request = request.into_inner();
         let uid = names::parse_user("name", &request.name)?;
-        let identity = self.caller(&request.caller)?;
+        let identity = self.0.identities.named("caller", &request.caller)?;
         let known = find(&identity, uid).await?;
         let (name, fingerprint) = (names::user(&uid), known.fingerprint());
         Ok(Response::new(Fingerprint { name, fingerprint, trust: known.trust.into() }))
@@ -94,7 +88,7 @@ impl directory_server::Directory for DirectoryService {
         if request.fingerprint.is_empty() || request.fingerprint.len() > 128 {
             return Err(Error::field("fingerprint", "has not 1 to 128 bytes").into());
         }
-        let identity = self.caller(&request.caller)?;
+        let identity = self.0.identities.named("caller", &request.caller)?;
         if uid == identity.uid {
             return Err(Error::field("name", "is the caller itself").into());
         }

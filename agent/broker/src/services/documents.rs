@@ -25,12 +25,6 @@ use crate::platform::Record;
 /// The service Documents.
 pub struct Documents(pub Arc<Agent>);
 
-impl Documents {
-    fn identity(&self, user: &str) -> Result<Arc<Identity>> {
-        self.0.identities.select(names::parse_optional_user("user", user)?)
-    }
-}
-
 /// The documents of an identity.
 fn store<'a>(agent: &'a Agent, identity: &'a Identity) -> Store<'a> {
     let patience = agent.config().limits.platform_patience_seconds.duration();
@@ -141,7 +135,7 @@ impl documents_server::Documents for Documents {
             keep_readers: header.keep_readers,
             wanted,
         };
-        let identity = self.identity(&header.user)?;
+        let identity = self.0.identities.named("user", &header.user)?;
         let store = store(&self.0, &identity);
         let uploading = identity.run(store.put(&put, &mut chunks));
         // With the id, which may be the agent's, the caller can try again.
@@ -167,7 +161,7 @@ impl documents_server::Documents for Documents {
         let call = call(&request);
         let request = request.into_inner();
         let id = document_id(&request.document_id)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
         let agent = self.0.clone();
         let wrap = |message| DownloadDocumentResponse { message: Some(message) };
@@ -201,7 +195,7 @@ impl documents_server::Documents for Documents {
         if request.page_token.len() > 256 {
             return Err(Error::field("page_token", "is not one of ours").into());
         }
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let store = store(&self.0, &identity);
         let listing = async {
             let page = identity.client.documents(limit, &request.page_token).await?;
@@ -220,7 +214,7 @@ impl documents_server::Documents for Documents {
     ) -> Result<Response<GetDocumentResponse>, Status> {
         let request = request.into_inner();
         let id = document_id(&request.document_id)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let store = store(&self.0, &identity);
         let getting = async {
             let record = store.record(&id).await?;
@@ -236,7 +230,7 @@ impl documents_server::Documents for Documents {
         let request = request.into_inner();
         let id = document_id(&request.document_id)?;
         let users = readers(&request.readers)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let store = store(&self.0, &identity);
         let current = identity.run(store.share(&id, named(request.version), &users)).await?;
         Ok(Response::new(ShareDocumentResponse {
@@ -250,17 +244,15 @@ impl documents_server::Documents for Documents {
         &self,
         request: Request<UnshareDocumentRequest>,
     ) -> Result<Response<UnshareDocumentResponse>, Status> {
-        let call = call(&request);
         let request = request.into_inner();
         let id = document_id(&request.document_id)?;
         let users = readers(&request.readers)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         if users.contains(&identity.uid) {
             return Err(Error::field("readers", "names the owner").into());
         }
         let store = store(&self.0, &identity);
-        let unsharing = identity.run(store.unshare(&id, named(request.version), &users));
-        let uploaded = within(call, unsharing).await?;
+        let uploaded = identity.run(store.unshare(&id, named(request.version), &users)).await?;
         Ok(Response::new(UnshareDocumentResponse { version: uploaded.version, readers: uploaded.readers }))
     }
 
@@ -270,7 +262,7 @@ impl documents_server::Documents for Documents {
     ) -> Result<Response<DeleteDocumentResponse>, Status> {
         let request = request.into_inner();
         let id = document_id(&request.document_id)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let store = store(&self.0, &identity);
         identity.run(store.delete(&id, named(request.version))).await?;
         Ok(Response::new(DeleteDocumentResponse {}))

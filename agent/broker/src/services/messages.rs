@@ -37,12 +37,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// The service Messages.
 pub struct Messages(pub Arc<Agent>);
 
-impl Messages {
-    fn identity(&self, user: &str) -> Result<Arc<Identity>> {
-        self.0.identities.select(names::parse_optional_user("user", user)?)
-    }
-}
-
 impl Message for SendRequest {
     type Header = v1::SendHeader;
 
@@ -157,7 +151,7 @@ impl messages_server::Messages for Messages {
             "" => engine::fresh_id()?,
             text => names::parse_uuid("message_id", text)?,
         };
-        let identity = self.identity(&header.user)?;
+        let identity = self.0.identities.named("user", &header.user)?;
         let sending = identity.run(send(&identity, to, id, &mut chunks));
         // With the id, which may be the agent's, the caller can try again.
         let sent = within(call, sending).await.map_err(|error| error.with("message_id", names::uuid(&id)));
@@ -177,7 +171,7 @@ impl messages_server::Messages for Messages {
         if request.page_token.len() > 256 {
             return Err(Error::field("page_token", "is not one of ours").into());
         }
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let page = identity.run(identity.client.inbox(limit, &request.page_token)).await?;
         let mut messages = Vec::with_capacity(page.messages.len());
         for listed in page.messages {
@@ -204,7 +198,7 @@ impl messages_server::Messages for Messages {
         let call = call(&request);
         let request = request.into_inner();
         let id = names::parse_uuid("message_id", &request.message_id)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
         let agent = self.0.clone();
         Ok(answer(call, stall, move |out| async move {
@@ -241,7 +235,7 @@ impl messages_server::Messages for Messages {
         let call = call(&request);
         let request = request.into_inner();
         let id = names::parse_uuid("message_id", &request.message_id)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         let stall = self.0.config().limits.stall_seconds.duration();
         Ok(answer(call, stall, move |out| async move {
             let fetching = async {
@@ -265,7 +259,7 @@ impl messages_server::Messages for Messages {
     ) -> Result<Response<DeleteMessageResponse>, Status> {
         let request = request.into_inner();
         let id = names::parse_uuid("message_id", &request.message_id)?;
-        let identity = self.identity(&request.user)?;
+        let identity = self.0.identities.named("user", &request.user)?;
         identity.run(identity.client.delete_message(&id)).await?;
         Ok(Response::new(DeleteMessageResponse {}))
     }

@@ -82,9 +82,11 @@ fn conflict(record: &Record) -> Error {
 
 impl Current {
     /// Who may read it besides its owner.
-    fn users(&self) -> BTreeSet<Uid> {
-        let users = self.readers.iter().filter_map(|it| names::parse_user("reader", &it.user).ok());
-        users.filter(|uid| *uid != self.record.owner).collect()
+    fn users(&self) -> Result<BTreeSet<Uid>> {
+        let users = self.readers.iter().map(|it| names::parse_user("reader", &it.user));
+        let mut users: BTreeSet<_> = users.collect::<Result<_>>().map_err(Error::internal)?;
+        users.remove(&self.record.owner);
+        Ok(users)
     }
 }
 

@@ -45,7 +45,7 @@ impl Documents<'_> {
         users: &BTreeSet<Uid>,
     ) -> Result<Current> {
         let current = self.own(id, version).await?;
-        let (record, readers) = (&current.record, current.users());
+        let (record, readers) = (&current.record, current.users()?);
         let added: BTreeSet<Uid> =
             users.iter().filter(|uid| **uid != record.owner && !readers.contains(uid)).copied().collect();
         if added.is_empty() {

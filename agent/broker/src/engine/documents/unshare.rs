@@ -54,7 +54,7 @@ impl Documents<'_> {
         let fetched = self.fetch(id, version).await?;
         let current = &fetched.current;
         self.check_owner(&current.record)?;
-        let readers = current.users();
+        let readers = current.users()?;
         let remaining: BTreeSet<Uid> = readers.difference(users).copied().collect();
         if remaining.len() == readers.len() {
             return Ok(Uploaded {

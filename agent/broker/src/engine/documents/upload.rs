@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
-use life_envelope::stream::{FIRST_SEGMENT, SEGMENT};
+use life_envelope::stream::{FIRST_SEGMENT, Pieces, SEGMENT};
 use life_envelope::{DocumentId, Envelope, Purpose};
 use life_pki::Uid;
 use life_proto::v1;
@@ -129,7 +129,7 @@ impl Documents<'_> {
                 return self.found(put, number, conflict(&record), source).await;
             }
             if put.keep_readers {
-                version.readers.extend(self.open(record).await?.users());
+                version.readers.extend(self.open(record).await?.users()?);
             }
         }
         let upload = match self.begin(&version).await {
@@ -268,7 +268,7 @@ impl Documents<'_> {
         source: &mut impl Source,
     ) -> Result<Uploaded> {
         let Ok(current) = self.current(&put.id).await else { return Err(conflict) };
-        let (record, readers) = (&current.record, current.users());
+        let (record, readers) = (&current.record, current.users()?);
         let owner = record.owner;
         let same = record.version == number
             && owner == self.identity.uid
@@ -281,15 +281,15 @@ impl Documents<'_> {
         let ends = self.ends(record).await?;
         let signed = ends.manifest(self.identity, &current.content_signature).await?;
         let mut digests = SegmentDigests::default();
-        let (mut bytes, mut size) = (BytesMut::new(), FIRST_SEGMENT);
+        let (mut pieces, mut size) = (Pieces::default(), FIRST_SEGMENT);
         while let Some(piece) = source.next().await? {
-            bytes.extend_from_slice(&piece);
-            while bytes.len() > size {
-                digests.push(vec![bytes.split_to(size).freeze()]).await?;
+            pieces.push(piece);
+            while pieces.len() > size {
+                digests.push(pieces.take(size)).await?;
                 size = SEGMENT;
             }
         }
-        digests.push(vec![bytes.freeze()]).await?;
+        digests.push(pieces.take(size)).await?;
         if signed.check(&digests.finish(signed.commitment).await?).is_err() {
             return Err(conflict);
         }
