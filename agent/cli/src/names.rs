@@ -33,51 +33,36 @@ impl FromStr for UserName {
     }
 }
 
-/// A message in an inbox: a UUID, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MessageId(String);
+/// An id that is a UUID, and the error for a text that is none.
+macro_rules! id {
+    ($name:ident $invalid:ident $what:literal $message:literal) => {
+        #[doc = concat!("A ", $what, ": a UUID, in lower case.")]
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(String);
 
-/// The text does not name a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a message: give an id such as life inbox list prints, a UUID")]
-pub struct InvalidMessage;
+        #[doc = concat!("The text does not name a ", $what, ".")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error($message)]
+        pub struct $invalid;
 
-impl FromStr for MessageId {
-    type Err = InvalidMessage;
+        impl FromStr for $name {
+            type Err = $invalid;
 
-    fn from_str(text: &str) -> Result<Self, InvalidMessage> {
-        if is_uuid(text) { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidMessage) }
-    }
+            fn from_str(text: &str) -> Result<Self, $invalid> {
+                if is_uuid(text) { Ok(Self(text.to_ascii_lowercase())) } else { Err($invalid) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+    };
 }
 
-impl fmt::Display for MessageId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-/// A document: a UUID, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentId(String);
-
-/// The text does not name a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a document: give an id such as life documents list prints, a UUID")]
-pub struct InvalidDocument;
-
-impl FromStr for DocumentId {
-    type Err = InvalidDocument;
-
-    fn from_str(text: &str) -> Result<Self, InvalidDocument> {
-        if is_uuid(text) { Ok(Self(text.to_ascii_lowercase())) } else { Err(InvalidDocument) }
-    }
-}
-
-impl fmt::Display for DocumentId {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
+id!(MessageId InvalidMessage "message" "not a message: give an id such as life inbox list prints, a UUID");
+id!(DocumentId InvalidDocument "document" "not a document: give an id such as life documents list prints, a UUID");
 
 /// Whether a text has the shape of a UUID (RFC 9562 §4).
 fn is_uuid(text: &str) -> bool {

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::content::{OutputArguments, stdout_of};
 use super::decrypt::Decrypted;
+use super::pages::{self, Page};
 use crate::context::Context;
 use crate::error::Error;
 use crate::files::{Content, Place, Target, Writer};
@@ -18,9 +19,6 @@ use crate::pump::{self, Part};
 
 /// How many messages are asked for at once.
 const PAGE: i32 = 500;
-
-/// How many messages are listed at most.
-const LIST_LIMIT: usize = 100_000;
 
 /// Reads the messages that others sent.
 #[derive(Args, Debug)]
@@ -118,30 +116,12 @@ async fn delete(arguments: DeleteArguments, context: &Context) -> Result<(), Err
 
 async fn list(context: &Context) -> Result<(), Error> {
     let mut client = context.connect().await?.messages();
-    let mut messages = Vec::new();
-    let mut page_token = String::new();
-    let mut complete = false;
-    while !complete && messages.len() < LIST_LIMIT {
-        let before = page_token.clone();
+    let messages = pages::all("messages", ": delete some", context, async |page_token| {
         let request = v1::ListMessagesRequest { user: context.user(), page_size: PAGE, page_token };
         let page = client.list(request).await?.into_inner();
-        // A platform could say for ever that there is more.
-        let moves = !page.messages.is_empty() && page.next_page_token != before;
-        messages.extend(page.messages.into_iter().map(Message::from));
-        page_token = page.next_page_token;
-        complete = page_token.is_empty();
-        if !complete && !moves {
-            return Err(Error::data(
-                "FORMAT_INVALID",
-                "the platform's list of messages does not come to an end",
-            ));
-        }
-    }
-    messages.truncate(LIST_LIMIT);
-    if !complete {
-        let text = format!("there are more messages than the {LIST_LIMIT} listed: delete some");
-        context.output.warn("LIST_INCOMPLETE", &text);
-    }
+        Ok(Page { items: page.messages, next: page.next_page_token })
+    });
+    let messages = messages.await?.into_iter().map(Message::from).collect();
     context.output.answer(&Messages { messages })
 }
 

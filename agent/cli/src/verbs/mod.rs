@@ -11,6 +11,7 @@ pub mod events;
 pub mod inbox;
 pub mod lock;
 pub mod man;
+mod pages;
 pub mod register;
 mod rescue;
 pub mod send;

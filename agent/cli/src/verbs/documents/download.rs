@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::files::{Content, Target, Writer};
 use crate::names::DocumentId;
 use crate::output::{RecipientReport, Report, SignatureVerdict, escape_line};
+use crate::pump::{self, Part};
 use crate::verbs::content::{OutputArguments, stdout_of};
 
 /// Fetches a document, opens it and checks who signed it, and that title and content belong together.
@@ -39,7 +40,7 @@ pub struct Arguments {
 struct Downloaded {
     output: String,
     plaintext_size: u64,
-    document: Option<Described>,
+    document: Described,
     signature: SignatureVerdict,
     readers: Vec<RecipientReport>,
 }
@@ -57,26 +58,22 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         allow_unverified_sender: target.is_staged(),
     };
     let mut responses = context.connect().await?.documents().download(request).await?.into_inner();
-    let mut progress = context.output.progress("downloading", None);
-    let mut writer = Writer::new(target);
-    let (mut document, mut result) = (None, None);
-    while let Some(response) = responses.message().await? {
-        match response.message {
-            Some(Received::Document(first)) => {
-                let size = first.description.as_ref().map(|it| it.content_size);
-                progress = context.output.progress("downloading", size);
-                document = Some(Described::from(first));
-            }
-            Some(Received::Chunk(chunk)) => {
-                progress.add(chunk.len());
-                writer.write(chunk).await?;
-            }
-            Some(Received::Result(last)) => result = Some(last),
-            None => {}
+    // What the document is comes first, and with it how long the content is.
+    let (document, size) = match responses.message().await?.and_then(|first| first.message) {
+        Some(Received::Document(first)) => {
+            let size = first.description.as_ref().map(|it| it.content_size);
+            (Described::from(first), size)
         }
-    }
-    let result =
-        result.ok_or_else(|| Error::Software("the agent ended the stream without a result".into()))?;
+        _ => return Err(Error::Software("the agent did not say which document it gives".into())),
+    };
+    let mut progress = context.output.progress("downloading", size);
+    let mut writer = Writer::new(target);
+    let part = |response: v1::DownloadDocumentResponse| match response.message? {
+        Received::Document(_) => None,
+        Received::Chunk(chunk) => Some(Part::Chunk(chunk)),
+        Received::Result(result) => Some(Part::Result(result)),
+    };
+    let result = pump::incoming(responses, &mut writer, part, |bytes| progress.add(bytes)).await?;
     drop(progress);
     writer.commit().await?;
     let report = Downloaded {
@@ -91,7 +88,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
 
 impl Report for Downloaded {
     fn text(&self) -> String {
-        let title = self.document.as_ref().map(|it| escape_line(it.title())).unwrap_or_default();
+        let title = escape_line(self.document.title());
         let place = if self.output == "-" { String::new() } else { format!(" as {}", self.output) };
         format!("downloaded{place}: {title} ({} bytes)\n{}", self.plaintext_size, self.signature.text())
     }

@@ -11,12 +11,10 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::names::{DocumentId, bare};
 use crate::output::{RecipientReport, Report, SignatureVerdict, escape_line, time_or_none, word};
+use crate::verbs::pages::{self, Page};
 
 /// How many documents are asked for at once.
 const PAGE: i32 = 100;
-
-/// How many documents are listed at most.
-const LIST_LIMIT: usize = 100_000;
 
 /// Lists the documents that one owns or may read.
 #[derive(Args, Debug)]
@@ -82,28 +80,13 @@ struct Fault {
 /// Runs `life documents list`.
 pub async fn list(context: &Context) -> Result<(), Error> {
     let mut client = context.connect().await?.documents();
-    let mut documents = Vec::new();
-    let mut page_token = String::new();
-    let mut complete = false;
-    while !complete && documents.len() < LIST_LIMIT {
-        let before = page_token.clone();
+    let documents = pages::all("documents", "", context, async |page_token| {
         let request = v1::ListDocumentsRequest { user: context.user(), page_size: PAGE, page_token };
         let page = client.list(request).await?.into_inner();
-        // A platform could say for ever that there is more.
-        let moves = !page.documents.is_empty() && page.next_page_token != before;
-        documents.extend(page.documents.into_iter().map(Described::from));
-        page_token = page.next_page_token;
-        complete = page_token.is_empty();
-        if !complete && !moves {
-            let text = "the platform's list of documents does not come to an end";
-            return Err(Error::data("FORMAT_INVALID", text));
-        }
-    }
-    documents.truncate(LIST_LIMIT);
-    if !complete {
-        let text = format!("there are more documents than the {LIST_LIMIT} listed");
-        context.output.warn("LIST_INCOMPLETE", &text);
-    }
+        let items = page.documents.into_iter().map(Described::from).collect();
+        Ok(Page { items, next: page.next_page_token })
+    });
+    let documents = documents.await?;
     for refused in documents.iter().filter_map(|it| it.fault.as_ref().map(|fault| (it, fault))) {
         let (document, fault) = refused;
         let id = escape_line(&document.document_id);
