@@ -49,12 +49,6 @@ impl Turn {
     pub async fn wanted(&self) {
         self.stop.cancelled().await;
     }
-
-    /// Whether somebody else wants the file.
-    #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.stop.is_cancelled()
-    }
 }
 
 impl Drop for Turn {
@@ -82,10 +76,10 @@ mod tests {
             async move { turns.take("a").await }
         });
         first.wanted().await;
-        assert!(!second.is_finished() && !other.is_wanted());
+        assert!(!second.is_finished() && !other.stop.is_cancelled());
         drop(first);
         let second = second.await.unwrap();
-        assert!(!second.is_wanted());
+        assert!(!second.stop.is_cancelled());
         let third = tokio::spawn({
             let turns = turns.clone();
             async move { turns.take("a").await }

@@ -7,7 +7,6 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use life_envelope::Envelope;
 use life_pki::Uid;
 use rusqlite::Transaction;
 
@@ -111,7 +110,8 @@ fn make_current(
     let before = documents::owned(tx, key.document, key.caller.uid)?;
     let header = parse_start(&whole.start).map_err(DepositError::Shape)?;
     let metadata = recipients::parse_metadata(&wish.metadata)?;
-    check_recipients(tx, key, &[header.envelope(), &metadata], &wish.readers)?;
+    recipients::check(tx, header.envelope(), key.caller.uid, &wish.readers)?;
+    recipients::check(tx, &metadata, key.caller.uid, &wish.readers)?;
     let now = app.clock.now();
     let skip = whole.start.len() as u64;
     let document = Document {
@@ -140,15 +140,6 @@ fn make_current(
     documents::set_readers(tx, &document, &wish.readers)?;
     check_quota(app, tx, key.caller.uid)?;
     Ok((record(tx, document, key.caller)?, earlier))
-}
-
-fn check_recipients(
-    tx: &Transaction<'_>,
-    key: Key,
-    envelopes: &[&Envelope<'_>],
-    readers: &BTreeSet<Uid>,
-) -> Result<(), Problem> {
-    envelopes.iter().try_for_each(|envelope| recipients::check(tx, envelope, key.caller.uid, readers))
 }
 
 /// Refuses what has taken more than there is room for; what was written in this transaction is gone then.

@@ -83,16 +83,14 @@ fn open(app: &App, id: DocumentId, caller: Caller) -> Result<Open, Problem> {
     let mut attempt = 1;
     loop {
         let (document, header) = app.database.read(|connection| {
-            let document = documents::readable(connection, id, caller.uid)?
-                .filter(|document| document.content.is_some())
-                .ok_or_else(document_unknown)?;
+            let document = documents::readable(connection, id, caller.uid)?.ok_or_else(document_unknown)?;
             Ok::<_, Problem>((document, documents::header(connection, id)?))
         })?;
-        let content = document.content.clone().ok_or_else(document_unknown)?;
+        let Some(content) = document.content.clone() else { return Err(document_unknown()) };
         match app.blobs.open_blob(&content.blob) {
             Ok(file) => return Ok(Open { document, header, file, skip: content.skip }),
             // A newer version took its place in between.
-            Err(_) if attempt < ATTEMPTS => attempt += 1,
+            Err(error) if error.is_missing() && attempt < ATTEMPTS => attempt += 1,
             Err(error) => return Err(error.into()),
         }
     }

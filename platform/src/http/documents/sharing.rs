@@ -15,8 +15,8 @@ use rusqlite::Transaction;
 use super::commit::check_quota;
 use super::dto::{Record, ShareDocument};
 use super::{
-    deleted, document_unknown, parse_document_id, parse_readers, recipients, record, spend_write,
-    version_conflict,
+    MAX_METADATA, deleted, document_unknown, parse_document_id, parse_readers, recipients, record,
+    spend_write, version_conflict,
 };
 use crate::config::seconds;
 use crate::encoding::sha256;
@@ -26,10 +26,10 @@ use crate::http::problem::{Problem, Reason};
 use crate::http::state::{App, blocking};
 use crate::store::blobs::DepositError;
 use crate::store::documents::{self, DocumentId};
-use crate::store::shape::parse_start;
+use crate::store::shape::{MAX_START, parse_start};
 
-/// The largest body: a stream's beginning and metadata in base64, and every reader there can be.
-const MAX_BODY: usize = 9 << 18;
+/// The largest body: a stream's beginning and metadata in base64, and readers as many as they have room for.
+const MAX_BODY: usize = (MAX_START as usize + MAX_METADATA) / 3 * 4 + (256 << 10);
 
 /// What a sharing asks for.
 struct Wish {
