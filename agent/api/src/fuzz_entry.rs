@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::{HeaderRules, Pattern, Target, retry_after};
+use crate::allow::Pattern;
+use crate::{HeaderRules, Target, retry_after};
 
 /// A target: one that is taken is in its normal form, which is a target again and a URI, and stays on the server.
 pub fn target(bytes: &[u8]) {

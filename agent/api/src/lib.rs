@@ -11,8 +11,8 @@ mod method;
 mod retry;
 mod target;
 
-pub use allow::{AllowList, Pattern, PatternError, Rule};
-pub use headers::{HeaderError, HeaderRules, MAX_HEADER_BYTES, MAX_HEADERS};
+pub use allow::{AllowList, PatternError, Rule};
+pub use headers::{HeaderError, HeaderRules};
 pub use method::{has_body, is_idempotent, parse_method};
 pub use retry::{Budget, backoff, is_retried_status, retry_after};
-pub use target::{MAX_TARGET, Target, TargetError};
+pub use target::Target;
