@@ -1,6 +1,6 @@
 //! `life-platform` as processes in a temporary folder.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -127,13 +127,13 @@ impl Platform {
 
 /// Says that a test cannot run here, which only counts as passed where `LIFE_ALLOW_SKIP` allows it.
 #[track_caller]
-#[expect(clippy::disallowed_macros, reason = "a test that did not run says so")]
 pub fn skipped(why: &str) {
     assert!(
         std::env::var_os("LIFE_ALLOW_SKIP").is_some(),
         "{why}; set LIFE_ALLOW_SKIP to pass without this test"
     );
-    eprintln!("SKIPPED: {why}");
+    // Past the capturing of tests that pass.
+    let _seen = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 pub fn pem(der: &Path, pem: &Path) -> PathBuf {
