@@ -20,7 +20,7 @@ def read(agent, document_id, user, **options):
 
 def test_a_document_lives(agent, practice, patient, physician):
     document_id, finding = str(uuid.uuid4()), os.urandom(3 * MIB)
-    options = {"user": practice, "document_id": document_id, "readers": [patient], "title": "Finding", "kind": TYPE}
+    options = {"user": practice, "document_id": document_id, "readers": [patient], "title": "Finding", "type_": TYPE}
     stored = agent.upload_document(finding, content_type="application/pdf", **options)
     assert (stored.document_id, stored.version, stored.existed) == (document_id, 1, False)
     assert stored.plaintext_size == len(finding) < stored.ciphertext_size
@@ -34,12 +34,12 @@ def test_a_document_lives(agent, practice, patient, physician):
         assert (document.owner, document.version, document.status) == (practice, 1, DocumentStatus.CURRENT)
         assert document.signature.valid and document.fault is None and document.update_time
         described = document.description
-        assert (described.title, described.kind, described.content_type) == ("Finding", TYPE, "application/pdf")
+        assert (described.title, described.type_, described.content_type) == ("Finding", TYPE, "application/pdf")
         assert described.content_size == len(finding)
-        assert json.loads(described.reference)["resourceType"] == "DocumentReference"
+        assert json.loads(described.document_reference)["resourceType"] == "DocumentReference"
         assert described == agent.document(document_id, user=reader).description
         listed = {one.document_id: one for one in agent.documents(user=reader)}
-        assert listed[document_id].description.title == "Finding" and not listed[document_id].description.reference
+        assert listed[document_id].description.title == "Finding" and not listed[document_id].description.document_reference
     assert document_id not in {one.document_id for one in agent.documents(user=physician)}
     with pytest.raises(errors.DocumentNotFound):
         agent.download_document(document_id, user=physician)

@@ -114,9 +114,9 @@ function member<T extends string>(prefix: string, values: readonly T[]): (value:
 }
 
 function descriptionOf(described: DocumentDescription__Output): Description {
-    const { title, contentType, contentSize, documentReference: reference, type } = described;
+    const { title, contentType, contentSize, documentReference, type } = described;
     return {
-        ...{ title, contentType, contentSize, reference },
+        ...{ title, contentType, contentSize, documentReference },
         ...known({
             type: type ? { code: type.code, system: type.system, display: type.display } : undefined,
             createTime: timeOf(described.createTime),

@@ -32,7 +32,7 @@ export interface UploadOptions extends CallOptions {
     /** The content's media type. */
     contentType?: string;
     /** A FHIR R4 DocumentReference, JSON, which the agent completes. */
-    reference?: Uint8Array;
+    documentReference?: Uint8Array;
 }
 
 /** Which document one means. */
@@ -59,7 +59,7 @@ export class DocumentCalls extends MessageCalls {
             title: options.title ?? "",
             type: options.type ?? null,
             contentType: options.contentType ?? "",
-            documentReference: options.reference ?? Buffer.alloc(0),
+            documentReference: options.documentReference ?? Buffer.alloc(0),
         };
         const source = content instanceof Uint8Array ? [content] : content;
         const answer = await this.transport.upload(documents.Upload, header, source, options);

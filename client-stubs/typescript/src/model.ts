@@ -129,14 +129,14 @@ export interface Coding {
     display?: string;
 }
 
-/** What a document is, as its owner signed it; `reference` is the FHIR DocumentReference, empty in lists. */
+/** What a document is, as its owner signed it; `documentReference` is FHIR's, JSON, empty in lists. */
 export interface Description {
     title: string;
     type?: Coding;
     contentType: string;
     contentSize: number;
     createTime?: Date;
-    reference: Buffer;
+    documentReference: Buffer;
 }
 
 /** A document; without `description` and `signature` when it was deleted, or the description refused. */

@@ -36,11 +36,11 @@ export function documentTests(): void {
             assert.ok(description);
             assert.deepEqual([description.title, description.type], ["Finding", TYPE]);
             assert.deepEqual([description.contentType, description.contentSize], [contentType, finding.length]);
-            assert.equal(JSON.parse(description.reference.toString()).resourceType, "DocumentReference");
+            assert.equal(JSON.parse(description.documentReference.toString()).resourceType, "DocumentReference");
             assert.deepEqual((await agent.document(documentId, { user })).description, description);
             const listed = (await list(agent, user)).find((one) => one.documentId === documentId);
             assert.equal(listed?.description?.title, "Finding");
-            assert.equal(listed.description.reference.length, 0);
+            assert.equal(listed.description.documentReference.length, 0);
         }
         assert.ok((await list(agent, physician)).every((one) => one.documentId !== documentId));
         await assert.rejects(agent.downloadDocument(documentId, { user: physician }), errors.DocumentNotFound);

@@ -55,12 +55,12 @@ class Transport:
         self.documents = documents_pb2_grpc.DocumentsStub(self.channel)
         self.messages = messages_pb2_grpc.MessagesStub(self.channel)
 
-    def call(self, method: Any, request: Any, timeout: float | None = None, *, secret: bool = False) -> Any:
+    def call(self, method: Any, request: Any, *, secret: bool = False) -> Any:
         """A call, or the start of a stream. Looks first whose agent this is: once, and before every secret."""
         if secret or not self._checked:
             _socket.check_owner(self.path)
             self._checked = True
-        return method(request, timeout=timeout, metadata=self.metadata)
+        return method(request, metadata=self.metadata)
 
 
 def raising(function: Callable[..., Result]) -> Callable[..., Result]:

@@ -108,12 +108,12 @@ def document_of(document: Any) -> Document:
 
 
 def _description_of(described: Any) -> Description:
-    kind = described.type
+    type_ = described.type
     return Description(
         title=described.title,
-        kind=Coding(kind.code, kind.system, kind.display) if described.HasField("type") else None,
+        type_=Coding(type_.code, type_.system, type_.display) if described.HasField("type") else None,
         content_type=described.content_type,
         content_size=described.content_size,
         create_time=time_of(described, "create_time"),
-        reference=described.document_reference,
+        document_reference=described.document_reference,
     )

@@ -40,14 +40,14 @@ class DocumentCalls:
         replaces_version: int = 0,
         keep_readers: bool = False,
         title: str = "",
-        kind: model.Coding | None = None,
+        type_: model.Coding | None = None,
         content_type: str = "",
-        reference: bytes = b"",
+        document_reference: bytes = b"",
     ) -> model.Stored:
         """Encrypts, signs and stores a document of any size, or a new version of one.
 
         The same `document_id` with the same content again stores nothing new, so that a lost answer does no harm.
-        `reference` is a FHIR R4 DocumentReference, which the agent completes. Raises VersionConflict when the document
+        `document_reference` is a FHIR R4 DocumentReference, which the agent completes. Raises VersionConflict when the document
         is of another version than `replaces_version`.
         """
         header = documents_pb2.UploadDocumentHeader(
@@ -57,9 +57,9 @@ class DocumentCalls:
             readers=self._names(readers),
             keep_readers=keep_readers,
             title=title,
-            type=None if kind is None else documents_pb2.Coding(**vars(kind)),
+            type=None if type_ is None else documents_pb2.Coding(**vars(type_)),
             content_type=content_type,
-            document_reference=reference,
+            document_reference=document_reference,
         )
         outgoing = Outgoing(documents_pb2.UploadDocumentRequest, header, chunks_of(content))
         try:

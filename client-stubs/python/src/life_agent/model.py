@@ -199,14 +199,14 @@ class Coding:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a document is, as its owner signed it; `reference` is the FHIR DocumentReference, empty in lists."""
+    """What a document is, as its owner signed it; `document_reference` is FHIR's, JSON, empty in lists."""
 
     title: str
-    kind: Coding | None
+    type_: Coding | None
     content_type: str
     content_size: int
     create_time: datetime.datetime | None
-    reference: bytes
+    document_reference: bytes
 
 
 @dataclasses.dataclass(frozen=True)
