@@ -156,8 +156,9 @@ async fn enroll(
     Ok(Registered { account, pkcs12: Zeroizing::new(pkcs12) })
 }
 
-/// Commits. Whether the platform did is known only when it answers, and an account without its keys would be of no use to
-/// anybody: it is asked until it answers, or the vault gives the keys up.
+/// Commits. Whether the platform did is known only when it says so, and an account without its keys would be of no use to
+/// anybody: it is asked until it says so, or the vault gives the keys up. Whoever sits on the line can let a commit through
+/// and answer the next attempt with a certificate or an alert of their own, so no failed connection ends this.
 async fn commit_until_answered(
     registration: &Registration,
     commit: &Commit,
@@ -167,7 +168,7 @@ async fn commit_until_answered(
     let mut pause = FIRST_PAUSE;
     loop {
         let error = match registration.commit(commit).await {
-            Err(error) if error.fault() == Fault::PlatformUnavailable => error,
+            Err(error) if !refuses(&error) => error,
             answer => return answer,
         };
         let error = error
@@ -180,6 +181,14 @@ async fn commit_until_answered(
         attempts.pause(error, pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// Whether a fault is the platform's own refusal to make an account: it came over verified TLS, whole, with a reason. A wrong
+/// clock stands against the attempt and says nothing about earlier ones.
+fn refuses(error: &Error) -> bool {
+    let answered = error.metadata("platform_status").is_some();
+    let reason = error.metadata("platform_reason").unwrap_or_default();
+    answered && error.fault() != Fault::PlatformUnavailable && !matches!(reason, "" | "CLOCK_SKEW")
 }
 
 /// Where the key of a registration is kept; nothing for a name that is none.
@@ -199,5 +208,32 @@ fn keep(agent: &Agent, registration: &Registration) -> Result<()> {
 fn forget(agent: &Agent, id: &str) {
     if let Some(path) = kept_path(agent, id) {
         let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_platforms_own_refusal_ends_a_registration() {
+        let answered = |fault: Fault, reason: &str| {
+            refuses(&Error::from(fault).with("platform_status", "409").with("platform_reason", reason))
+        };
+        assert!(answered(Fault::PlatformRefused, "EVIDENCE_INVALID"));
+        assert!(answered(Fault::RegistrationExpired, "REGISTRATION_EXPIRED"));
+        assert!(!answered(Fault::PlatformUnavailable, "RATE_LIMITED"));
+        assert!(!answered(Fault::PlatformRefused, "CLOCK_SKEW"));
+        assert!(!answered(Fault::PlatformRefused, ""), "its reason was cut off, or another answered");
+        for fault in [
+            Fault::PlatformUnavailable,
+            Fault::PlatformUntrusted,
+            Fault::CredentialRevoked,
+            Fault::CredentialExpired,
+            Fault::CredentialUntrusted,
+            Fault::Internal,
+        ] {
+            assert!(!refuses(&fault.into()), "{fault:?} did not come from the platform");
+        }
     }
 }

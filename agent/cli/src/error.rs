@@ -206,9 +206,8 @@ impl Refusal {
                 "once a registrar has approved it, run the same command with --resume {registration}"
             ));
         }
-        if self.reason == "PLATFORM_UNAVAILABLE"
-            && let Some(registration) = self.metadata.get("registration")
-        {
+        // Whatever stood between: what is asked for again is named.
+        if let Some(registration) = self.metadata.get("registration") {
             return Some(format!(
                 "the account may have been made, and the agent keeps its keys for an hour: let it run, and run the same \
                  command with --resume {registration}"
@@ -369,5 +368,15 @@ mod tests {
         let error = Error::from(Status::with_error_details(Code::FailedPrecondition, "pending", details));
         assert_eq!(error.exit(), Exit::Temporary);
         assert!(error.advice().is_some_and(|text| text.contains("--resume r-7")));
+    }
+
+    #[test]
+    fn so_does_one_whose_end_is_not_known() {
+        for reason in ["PLATFORM_UNAVAILABLE", "PLATFORM_UNTRUSTED"] {
+            let metadata = [("registration".into(), "r-7".into())];
+            let details = ErrorDetails::with_error_info(reason, "agent.life.v1", metadata);
+            let error = Error::from(Status::with_error_details(Code::Unavailable, "not known", details));
+            assert!(error.advice().is_some_and(|text| text.contains("--resume r-7")), "{reason}");
+        }
     }
 }

@@ -22,5 +22,5 @@ pub mod users;
 
 pub use agent::Agent;
 pub use platform::Platform;
-pub use tap::Tap;
+pub use tap::{Tap, address_of};
 pub use users::{Reason, User};

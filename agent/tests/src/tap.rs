@@ -1,4 +1,4 @@
-//! A line between agent and platform that the test can cut or hold: TCP, so that neither end notices more than that.
+//! A line between agent and platform that the test can cut, hold or lead elsewhere: TCP, so that neither end notices more than that.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -32,6 +32,8 @@ pub struct Tap {
 }
 
 struct Line {
+    /// Where new connections go.
+    end: Mutex<SocketAddr>,
     loses: Mutex<Option<Loses>>,
     hold: watch::Sender<Hold>,
 }
@@ -39,17 +41,23 @@ struct Line {
 impl Tap {
     /// Lays a line to a platform.
     pub async fn to(platform: &Platform) -> Self {
-        let address: SocketAddr = platform.origin.strip_prefix("https://").unwrap().parse().unwrap();
+        let address = address_of(platform);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("https://{}", listener.local_addr().unwrap());
-        let line = Arc::new(Line { loses: Mutex::default(), hold: watch::channel(Hold::Nothing).0 });
-        tokio::spawn(serve(listener, address, line.clone()));
+        let hold = watch::channel(Hold::Nothing).0;
+        let line = Arc::new(Line { end: Mutex::new(address), loses: Mutex::default(), hold });
+        tokio::spawn(serve(listener, line.clone()));
         Self { origin, line }
     }
 
     /// From now on an answer gets lost, with its connection, if this holds when it comes.
     pub fn lose_answers_when(&self, holds: impl Fn() -> bool + Send + 'static) {
         *self.line.loses.lock().unwrap() = Some(Box::new(holds));
+    }
+
+    /// New connections go to another place; those that are open stay.
+    pub fn lead_to(&self, address: SocketAddr) {
+        *self.line.end.lock().unwrap() = address;
     }
 
     /// Nothing gets lost any more.
@@ -74,10 +82,16 @@ impl Tap {
     }
 }
 
-async fn serve(listener: TcpListener, platform: SocketAddr, line: Arc<Line>) {
+/// Where a platform listens.
+pub fn address_of(platform: &Platform) -> SocketAddr {
+    platform.origin.strip_prefix("https://").unwrap().parse().unwrap()
+}
+
+async fn serve(listener: TcpListener, line: Arc<Line>) {
     for number in 0.. {
         let Ok((agent, _)) = listener.accept().await else { return };
-        let Ok(server) = TcpStream::connect(platform).await else { continue };
+        let end = *line.end.lock().unwrap();
+        let Ok(server) = TcpStream::connect(end).await else { continue };
         let (from_agent, to_agent) = agent.into_split();
         let (from_server, to_server) = server.into_split();
         let line = line.clone();

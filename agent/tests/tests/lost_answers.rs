@@ -2,13 +2,16 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use life_e2e::{Agent, Platform, Reason, Tap, User, forge};
+use life_e2e::{Agent, Platform, Reason, Tap, User, address_of, forge};
 use life_pki::account_log::{Change, Entry, EntryBody};
 use life_pki::{PrivateKey, Timestamp, Uid};
 use life_proto::v1::{self, ParticipantKind};
 use rusqlite::{Connection, params};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tonic_types::StatusExt;
 
 const PASSPHRASE: &[u8] = b"quiet-granite-harbour-7731";
@@ -23,6 +26,16 @@ fn accounts(database: &Connection) -> i64 {
     database.query_row("SELECT COUNT(*) FROM account", [], |row| row.get(0)).unwrap()
 }
 
+fn registering() -> v1::RegisterUserRequest {
+    v1::RegisterUserRequest {
+        kind: ParticipantKind::Patient.into(),
+        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
+            v1::NewSoftwareCertificate { passphrase: PASSPHRASE.to_vec(), key_algorithm: 2 },
+        )),
+        ..Default::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_whose_platform_never_said_so_gets_its_keys_all_the_same() {
     let platform = Platform::start();
@@ -33,13 +46,7 @@ async fn an_account_whose_platform_never_said_so_gets_its_keys_all_the_same() {
     let database = open(&platform);
     tap.lose_answers_when(move || accounts(&database) > 0);
 
-    let mut request = v1::RegisterUserRequest {
-        kind: ParticipantKind::Patient.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: PASSPHRASE.to_vec(), key_algorithm: 2 },
-        )),
-        ..Default::default()
-    };
+    let mut request = registering();
     let refused = clients.accounts.register_user(request.clone()).await;
     assert_eq!(refused.reason(), "PLATFORM_UNAVAILABLE");
     assert_eq!(accounts(&open(&platform)), 1, "the platform committed");
@@ -57,6 +64,73 @@ async fn an_account_whose_platform_never_said_so_gets_its_keys_all_the_same() {
     };
     assert_eq!(user.name, metadata["user"]);
     assert_eq!(user.unlock(&mut clients).await.user, user.name);
+    assert_eq!(accounts(&open(&platform)), 1);
+}
+
+/// Somebody on the line who answers every handshake with an alert: that the certificate was revoked.
+async fn alarmist() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut agent, _)) = listener.accept().await {
+            // The answer to whatever comes first; then all else is read, so that the connection is not reset.
+            let _hello = agent.read(&mut [0; 4096]).await;
+            let _sent = agent.write_all(&[21, 3, 3, 0, 2, 2, 44]).await;
+            tokio::spawn(async move { tokio::io::copy(&mut agent, &mut tokio::io::sink()).await });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_on_the_line_can_have_the_keys_of_a_committed_account_given_up() {
+    let (platform, stranger) = (Platform::start(), Platform::start());
+    let tap = Tap::to(&platform).await;
+    let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let database = open(&platform);
+    tap.lose_answers_when(move || accounts(&database) > 0);
+
+    let mut request = registering();
+    let refused = clients.accounts.register_user(request.clone()).await;
+    assert_eq!(refused.reason(), "PLATFORM_UNAVAILABLE");
+    assert_eq!(accounts(&open(&platform)), 1, "the platform committed");
+    let metadata = refused.unwrap_err().get_details_error_info().unwrap().metadata;
+    request.registration = metadata["registration"].clone();
+    // From here on others answer: one with a certificate of their own, one with an alert before there is any.
+    let others = [(address_of(&stranger), "PLATFORM_UNTRUSTED"), (alarmist().await, "CREDENTIAL_REVOKED")];
+    for (address, reason) in others {
+        tap.lead_to(address);
+        tap.mend();
+        // An attempt that was under way may have ended otherwise.
+        let told = async {
+            loop {
+                let refused = clients.accounts.register_user(request.clone()).await;
+                if refused.reason() == reason {
+                    return refused.unwrap_err();
+                }
+            }
+        };
+        let refused = tokio::time::timeout(Duration::from_secs(60), told).await.expect("nobody was asked");
+        let metadata = refused.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["registration"], request.registration);
+    }
+    tap.lead_to(address_of(&platform));
+    let registered = async {
+        loop {
+            if let Ok(registered) = clients.accounts.register_user(request.clone()).await {
+                return registered.into_inner();
+            }
+        }
+    };
+    let registered = tokio::time::timeout(Duration::from_secs(60), registered).await.expect("no file came");
+    let user = User {
+        name: registered.user.unwrap().name,
+        pkcs12: registered.pkcs12.to_vec(),
+        passphrase: PASSPHRASE.to_vec(),
+    };
+    assert_eq!(user.unlock(&mut clients).await.user, metadata["user"]);
     assert_eq!(accounts(&open(&platform)), 1);
 }
 
