@@ -84,6 +84,10 @@ async fn a_document_lives() {
     assert!(again.existed && again.version == 1);
     let status = upload(clients, first.clone(), b"something else").await.unwrap_err();
     assert_eq!(status.reason(), "VERSION_CONFLICT");
+    // Nor does another description of the same content: its writer learns that it was not stored.
+    let other = br#"{"status":"entered-in-error","author":[{"display":"somebody else"}]}"#;
+    let other = v1::UploadDocumentHeader { document_reference: other.to_vec().into(), ..first.clone() };
+    assert_eq!(upload(clients, other, &content).await.reason(), "VERSION_CONFLICT");
     let late = v1::UploadDocumentHeader { replaces_version: 2, ..first.clone() };
     assert_eq!(upload(clients, late, &content).await.reason(), "VERSION_CONFLICT");
     let unknown = v1::UploadDocumentHeader { document_id: fresh_id(), replaces_version: 2, ..first.clone() };

@@ -150,12 +150,24 @@ impl Wanted {
         Ok(Value::Object(reference))
     }
 
-    /// Whether a document says the same of itself, as far as it was given here.
-    pub fn is_said_by(&self, description: &Description) -> bool {
+    /// Whether a document says the same of itself, as far as it was given here: nobody's description passes for another.
+    pub fn is_said_by(&self, description: &Description, id: &[u8; 16]) -> bool {
         let given = |text: &str, said: &str| text.is_empty() || text == said;
         given(&self.title, &description.title)
             && given(&self.content_type, &description.content_type)
             && self.coding.as_ref().is_none_or(|coding| description.coding.as_ref() == Some(coding))
+            && self.members_are_said_by(description, id).unwrap_or(false)
+    }
+
+    /// The same for the members of the DocumentReference, as they are once what depends on size and time is filled in.
+    fn members_are_said_by(&self, description: &Description, id: &[u8; 16]) -> Option<bool> {
+        if self.reference.is_empty() {
+            return Some(true);
+        }
+        let complete = self.complete(id, description.size, description.created?).ok()?;
+        // As it reads back: a number may be written otherwise than it was given.
+        let complete: Value = serde_json::from_slice(&serde_json::to_vec(&complete).ok()?).ok()?;
+        Some(self.reference.keys().all(|name| complete.get(name) == description.reference.get(name)))
     }
 }
 
@@ -283,11 +295,40 @@ mod tests {
             let json = write(&wanted.complete(&ID, 5, now).unwrap(), &[9; 32]).unwrap();
             let (description, signature) = parse(&json, &ID).unwrap();
             assert_eq!((description.size, description.created, signature), (5, Some(now), [9; 32]));
-            assert!(wanted.is_said_by(&description));
+            assert!(wanted.is_said_by(&description, &ID));
             assert_eq!(description.reference["content"][0]["attachment"]["title"], "Befund");
             assert_eq!(description.reference["status"] == "superseded", !reference.is_empty());
             assert_eq!(description.reference.get("author").is_some(), !reference.is_empty());
         }
+    }
+
+    #[test]
+    fn another_description_is_not_the_same() {
+        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+        let given =
+            br#"{"status":"superseded","author":[{"display":"x"}],"extension":[{"valueDecimal":0.10}]}"#;
+        let said = |reference: &[u8]| {
+            let json = write(&wanted(reference).unwrap().complete(&ID, 5, now).unwrap(), &[9; 32]).unwrap();
+            parse(&json, &ID).unwrap().0
+        };
+        let (with, without) = (said(given), said(b""));
+        assert!(
+            wanted(given).unwrap().is_said_by(&with, &ID) && wanted(b"").unwrap().is_said_by(&without, &ID)
+        );
+        assert!(!wanted(given).unwrap().is_said_by(&without, &ID));
+        assert!(wanted(b"").unwrap().is_said_by(&with, &ID), "what is not given may be anything");
+        let others = [
+            &br#"{"status":"current","author":[{"display":"x"}],"extension":[{"valueDecimal":0.10}]}"#[..],
+            br#"{"status":"superseded","author":[{"display":"y"}],"extension":[{"valueDecimal":0.10}]}"#,
+            br#"{"status":"superseded","author":[{"display":"x"}],"extension":[{"valueDecimal":0.11}]}"#,
+            br#"{"date":"2026-01-01"}"#,
+        ];
+        for other in others {
+            assert!(!wanted(other).unwrap().is_said_by(&with, &ID));
+        }
+        let with_title = |title: &str| Wanted { title: title.to_owned(), ..wanted(given).unwrap() };
+        assert!(with_title("Befund").is_said_by(&with, &ID));
+        assert!(with_title("").is_said_by(&with, &ID) && !with_title("Brief").is_said_by(&with, &ID));
     }
 
     #[test]

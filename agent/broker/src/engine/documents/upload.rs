@@ -273,7 +273,7 @@ impl Documents<'_> {
         let same = record.version == number
             && owner == self.identity.uid
             && put.readers.iter().all(|uid| *uid == owner || readers.contains(uid))
-            && put.wanted.is_said_by(&current.description);
+            && put.wanted.is_said_by(&current.description, &put.id);
         let conflict = conflict.with("current_version", record.version.to_string());
         if !same {
             return Err(conflict);
