@@ -1,5 +1,5 @@
 /** Finding the agent's socket, and looking whose it is. */
-import { stat } from "node:fs/promises";
+import { lstat, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 
@@ -45,19 +45,21 @@ export function checkSecret(secret: Uint8Array): Uint8Array {
  * Refuses a socket that somebody else can have put there; says nothing of one that is not there.
  *
  * Node cannot ask a connection for its peer (SO_PEERCRED), so that this looks at the file: the socket must be this
- * user's or root's, and so must its folder, in which nobody else may be able to put another one in its place.
+ * user's or root's and no link, whose target can change. So must its folder, in which nobody else may be able to put
+ * another one in its place.
  */
 export async function checkOwner(socket: string): Promise<void> {
     const uid = process.geteuid?.();
     if (uid === undefined) return;
     let file, folder;
     try {
-        file = await stat(socket);
+        file = await lstat(socket);
         folder = await stat(path.dirname(socket));
     } catch (error) {
         if (codeOf(error) === "EACCES") throw foreign(error);
         return;
     }
+    if (!file.isSocket()) throw new AgentUnavailable(`${socket} is no socket: nothing was sent to it`);
     const owned = (owner: number) => owner === uid || owner === 0;
     if (!owned(file.uid) || !owned(folder.uid)) throw foreign();
     // In a sticky folder such as /tmp only the owner takes a file away.

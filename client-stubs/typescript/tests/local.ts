@@ -1,6 +1,15 @@
 /** What needs no agent: finding the socket, files, errors. */
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync, chownSync } from "node:fs";
+import {
+    chmodSync,
+    existsSync,
+    mkdirSync,
+    readdirSync,
+    readFileSync,
+    symlinkSync,
+    writeFileSync,
+    chownSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { createServer } from "node:net";
 import path from "node:path";
@@ -157,6 +166,12 @@ export function localTests(): void {
         t.after(() => server.close());
         await new Promise((resolve) => server.once("listening", resolve));
         await checkOwner(socket);
+
+        // A link's target can be another one after the look.
+        const link = path.join(where, "link.sock");
+        symlinkSync(socket, link);
+        await assert.rejects(checkOwner(link), /is no socket/);
+        await assert.rejects(checkOwner(where), /is no socket/);
 
         // Others could put a socket of theirs in its place.
         chmodSync(where, 0o777);
