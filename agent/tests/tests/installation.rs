@@ -22,7 +22,18 @@ fn repository() -> PathBuf {
 
 /// The script behind both make targets; HOME is the folder's, so that it is never the person's own.
 fn script(home: &Path, destdir: &Path, prefix: &Path, further: &[&str]) -> Output {
+    script_as(0, home, destdir, prefix, further)
+}
+
+/// The same by a user whom `id` calls so, whoever runs the tests.
+fn script_as(uid: u32, home: &Path, destdir: &Path, prefix: &Path, further: &[&str]) -> Output {
+    let tools = TempDir::with_prefix("life-id-").unwrap();
+    let id = tools.path().join("id");
+    fs::write(&id, format!("#!/bin/sh\necho {uid}\n")).unwrap();
+    fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", tools.path().display(), std::env::var("PATH").unwrap());
     let output = Command::new(repository().join("scripts/install"))
+        .env("PATH", path)
         .args(further)
         .args(BINARIES)
         .env("HOME", home)
@@ -119,6 +130,31 @@ fn installed(dir: &TempDir, own: bool) -> PathBuf {
     };
     script(&home, Path::new(""), &prefix, &[]);
     units
+}
+
+#[test]
+fn programs_that_are_not_roots_run_without_namespaces_wherever_they_are() {
+    for (uid, own) in [(0, false), (1000, true)] {
+        let dir = TempDir::with_prefix("life-units-").unwrap();
+        let prefix = dir.path().join("opt");
+        script_as(uid, &dir.path().join("home"), Path::new(""), &prefix, &[]);
+        let drop_in = prefix.join("lib/systemd/user/life-agentd.service.d/own-prefix.conf");
+        assert_eq!(drop_in.exists(), own, "as {uid}");
+    }
+}
+
+#[test]
+fn the_sandbox_holds_nothing_that_starts_programs_outside() {
+    let dir = TempDir::with_prefix("life-units-").unwrap();
+    let unit = fs::read_to_string(installed(&dir, false).join("life-agentd.service")).unwrap();
+    let bound: Vec<_> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("BindPaths=").or(line.strip_prefix("BindReadOnlyPaths=")))
+        .flat_map(str::split_whitespace)
+        .map(|path| path.trim_start_matches('-'))
+        .filter(|path| path.starts_with("%t"))
+        .collect();
+    assert_eq!(bound, ["%t/life", "%t/systemd/notify", "%t/wayland-0", "%t/wayland-1"]);
 }
 
 fn analyze(dir: &TempDir, arguments: &[&str]) -> Output {
