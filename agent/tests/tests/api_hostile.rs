@@ -61,7 +61,8 @@ async fn every_misbehaviour_ends_in_a_reason_and_only_what_may_be_is_repeated() 
         ("GET", "/limited", Ok(200), 2),
         ("GET", "/silent", unavailable, 1),
         ("GET", "/cut", unavailable, 1),
-        ("GET", "/reset", unavailable, 1),
+        // A reset can overtake the head, and then a GET would rightly be repeated.
+        ("POST", "/reset", unavailable, 1),
         ("GET", "/cut-chunks", unavailable, 1),
         ("GET", "/cut-eof", unavailable, 1),
         ("GET", "/both", untrusted, 1),
