@@ -215,7 +215,9 @@ fn slow_work_is_limited() {
     let mut vault = Vault::start();
     let ids: Vec<_> = (0..120).map(|_| vault.send(&open_request(&file, "wrong"))).collect();
     let errors: Vec<_> = ids.into_iter().map(|id| error_of(vault.wait(id))).collect();
-    assert!(errors.iter().all(|error| matches!(error, VaultError::Busy | VaultError::WrongPassphrase)));
+    let others: Vec<_> =
+        errors.iter().filter(|it| !matches!(it, VaultError::Busy | VaultError::WrongPassphrase)).collect();
+    assert!(others.is_empty(), "{others:?}");
     assert!(errors.contains(&VaultError::WrongPassphrase) && errors.contains(&VaultError::Busy));
 }
 

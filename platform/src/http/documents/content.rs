@@ -82,11 +82,12 @@ pub(in crate::http) async fn content(
 fn open(app: &App, id: DocumentId, caller: Caller) -> Result<Open, Problem> {
     let mut attempt = 1;
     loop {
-        let (document, header) = app.database.read(|connection| {
+        let (document, content, header) = app.database.read(|connection| {
             let document = documents::readable(connection, id, caller.uid)?.ok_or_else(document_unknown)?;
-            Ok::<_, Problem>((document, documents::header(connection, id)?))
+            // One that was deleted has no beginning either.
+            let content = document.content.clone().ok_or_else(document_unknown)?;
+            Ok::<_, Problem>((document, content, documents::header(connection, id)?))
         })?;
-        let Some(content) = document.content.clone() else { return Err(document_unknown()) };
         match app.blobs.open_blob(&content.blob) {
             Ok(file) => return Ok(Open { document, header, file, skip: content.skip }),
             // A newer version took its place in between.
