@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use crate::Platform;
 
-/// Whether the platform's answers get lost from now on.
-type Loses = Box<dyn Fn() -> bool + Send>;
+/// Whether something happens to what passes from now on.
+type When = Box<dyn Fn() -> bool + Send>;
 
 /// What is held back.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +34,9 @@ pub struct Tap {
 struct Line {
     /// Where new connections go.
     end: Mutex<SocketAddr>,
-    loses: Mutex<Option<Loses>>,
+    loses: Mutex<Option<When>>,
+    /// Whether the next request is held, as if it were an answer.
+    holds: Mutex<Option<When>>,
     hold: watch::Sender<Hold>,
 }
 
@@ -45,7 +47,12 @@ impl Tap {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("https://{}", listener.local_addr().unwrap());
         let hold = watch::channel(Hold::Nothing).0;
-        let line = Arc::new(Line { end: Mutex::new(address), loses: Mutex::default(), hold });
+        let line = Arc::new(Line {
+            end: Mutex::new(address),
+            loses: Mutex::default(),
+            holds: Mutex::default(),
+            hold,
+        });
         tokio::spawn(serve(listener, line.clone()));
         Self { origin, line }
     }
@@ -70,13 +77,18 @@ impl Tap {
         self.line.hold.send_replace(Hold::Next);
     }
 
-    /// Waits until there is an answer to hold.
+    /// Holds the next request for which this holds, with its connection; others are not touched.
+    pub fn hold_request_when(&self, holds: impl Fn() -> bool + Send + 'static) {
+        *self.line.holds.lock().unwrap() = Some(Box::new(holds));
+    }
+
+    /// Waits until there is something to hold.
     pub async fn held(&self) {
         let mut hold = self.line.hold.subscribe();
         hold.wait_for(|hold| matches!(hold, Hold::Connection(_))).await.unwrap();
     }
 
-    /// Lets the held answer go.
+    /// Lets go what is held.
     pub fn release(&self) {
         self.line.hold.send_replace(Hold::Nothing);
     }
@@ -98,15 +110,28 @@ async fn serve(listener: TcpListener, line: Arc<Line>) {
         // The end of one direction is the end of both.
         tokio::spawn(async move {
             tokio::select! {
-                () = ask(from_agent, to_server) => {}
+                () = ask(from_agent, to_server, number, &line) => {}
                 () = answer(from_server, to_agent, number, &line) => {}
             }
         });
     }
 }
 
-async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    let _ended = tokio::io::copy(&mut from, &mut to).await;
+async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: usize, line: &Line) {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut hold = line.hold.subscribe();
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        let held = line.holds.lock().unwrap().take_if(|holds| holds()).is_some();
+        if held {
+            line.hold.send_replace(Hold::Connection(number));
+        }
+        if hold.wait_for(|hold| *hold != Hold::Connection(number)).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: usize, line: &Line) {

@@ -3,87 +3,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use bytes::Bytes;
 use life_e2e::agent::Clients;
 use life_e2e::documents::{self, download, fresh_id, get, header, upload};
+use life_e2e::uploading::{MIB, Uploading, content, count, open, open_uploads, received, until};
 use life_e2e::{Agent, Platform, Reason, Tap, User};
 use life_proto::v1;
-use rusqlite::Connection;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 use v1::ParticipantKind;
-
-const MIB: usize = 1 << 20;
-
-fn open(platform: &Platform) -> Connection {
-    let database = Connection::open(platform.database()).unwrap();
-    database.busy_timeout(Duration::from_secs(10)).unwrap();
-    database
-}
-
-fn count(database: &Connection, of: &str) -> i64 {
-    database.query_row(&format!("SELECT COALESCE(SUM({of}"), [], |row| row.get(0)).unwrap()
-}
-
-/// Bytes of open uploads that the platform has acknowledged.
-fn received(platform: &Platform) -> i64 {
-    count(&open(platform), "received), 0) FROM document_upload")
-}
-
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..3000 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what} did not come about");
-}
-
-/// A chunk that differs from the others.
-fn chunk(n: usize) -> Bytes {
-    Bytes::from(vec![(n % 251) as u8; MIB])
-}
-
-fn content(chunks: usize) -> Vec<u8> {
-    (0..chunks).flat_map(|n| chunk(n).to_vec()).collect()
-}
-
-/// An upload whose chunks are given one by one.
-struct Uploading {
-    chunks: mpsc::Sender<v1::UploadDocumentRequest>,
-    call: JoinHandle<Result<v1::UploadDocumentResponse, Status>>,
-    given: usize,
-}
-
-impl Uploading {
-    async fn begin(clients: &Clients, header: v1::UploadDocumentHeader) -> Self {
-        use v1::upload_document_request::Message as Ask;
-        let (chunks, receiver) = mpsc::channel(1);
-        let mut client = clients.documents.clone();
-        let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        let call = tokio::spawn(async move { Ok(client.upload(stream).await?.into_inner()) });
-        chunks.send(v1::UploadDocumentRequest { message: Some(Ask::Header(header)) }).await.unwrap();
-        Self { chunks, call, given: 0 }
-    }
-
-    async fn give(&mut self, count: usize) {
-        for _ in 0..count {
-            let message = Some(v1::upload_document_request::Message::Chunk(chunk(self.given)));
-            // Nobody listens any more to a call that has failed.
-            let _ = self.chunks.send(v1::UploadDocumentRequest { message }).await;
-            self.given += 1;
-        }
-    }
-
-    async fn end(self) -> Result<v1::UploadDocumentResponse, Status> {
-        drop(self.chunks);
-        self.call.await.unwrap()
-    }
-}
 
 async fn users(clients: &mut Clients) -> (User, User) {
     let clinic = User::ready(clients, ParticipantKind::Institution).await;
@@ -110,7 +37,7 @@ async fn an_upload_goes_on_where_a_platform_died() {
     assert_eq!((stored.version, stored.plaintext_size), (1, (27 * MIB) as u64));
     let got = download(&mut clients, &patient, &id).await.unwrap();
     assert!(got.content == content(27));
-    assert_eq!(count(&open(&platform), "1), 0) FROM document_upload"), 0, "no upload is left open");
+    assert_eq!(open_uploads(&platform), 0, "no upload is left open");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

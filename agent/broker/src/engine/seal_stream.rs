@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use life_envelope::Form;
-use life_envelope::stream::{Announced, Pieces, Position, Sealer};
+use life_envelope::stream::{Announced, Manifest, Pieces, Position, Sealer};
 use life_proto::v1;
 
 use super::buffers::Buffers;
@@ -18,6 +18,8 @@ use crate::identities::Identity;
 pub struct SealedStream {
     /// SHA-256 of the signature value; empty when unsigned.
     pub signature_digest: Vec<u8>,
+    /// What was signed; none when unsigned.
+    pub manifest: Option<Manifest>,
     /// Who can open it.
     pub recipients: Vec<v1::Recipient>,
     /// Bytes of plaintext.
@@ -77,13 +79,13 @@ pub async fn seal_stream(
     let sealed = seal_segment(&mut sealer, &mut digests, segment, Position::Last, buffers.take()).await?;
     out.put(buffers.lend(sealed)).await?;
 
-    let mut signature_digest = Vec::new();
+    let (mut signature_digest, mut signed) = (Vec::new(), None);
     let end = match (digests, document.purpose) {
         (Some(digests), Some(purpose)) => {
             let manifest = digests.finish(sealer.commitment()).await?;
             let context = resolved.context(identity, document, purpose, Form::Manifest)?;
             let (message, digest) = sign_enclosed(identity, manifest.to_der().into(), context).await?;
-            signature_digest = digest.to_vec();
+            (signature_digest, signed) = (digest.to_vec(), Some(manifest));
             sealer.finish(Some(&message))?
         }
         _ => sealer.finish(None)?,
@@ -91,7 +93,13 @@ pub async fn seal_stream(
     out.put(end.into()).await?;
     let recipients = resolved.to_wire(document.purpose.is_some());
     told(identity, None, &recipients).await;
-    Ok(SealedStream { signature_digest, recipients, plaintext_size, ciphertext_size: out.size })
+    Ok(SealedStream {
+        signature_digest,
+        manifest: signed,
+        recipients,
+        plaintext_size,
+        ciphertext_size: out.size,
+    })
 }
 
 /// Copies the pieces together once, and seals them where they then lie.

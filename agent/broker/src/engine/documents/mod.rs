@@ -6,6 +6,7 @@
 mod content;
 mod description;
 mod ends;
+mod found;
 mod patience;
 mod share;
 mod unshare;

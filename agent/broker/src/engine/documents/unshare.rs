@@ -87,7 +87,7 @@ impl Documents<'_> {
         let sealing = async {
             let upload = self.begin(&version).await?;
             let describe = |_, signature: &[u8; 32]| description::write(&reference, signature);
-            self.fill(upload, &version, &mut source, describe).await
+            self.fill(upload, &version, None, &mut source, describe).await
         };
         let ((), uploaded) = tokio::try_join!(opening, sealing)?;
         Ok(uploaded)

@@ -5,15 +5,14 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
-use life_envelope::stream::{FIRST_SEGMENT, Pieces, SEGMENT};
 use life_envelope::{DocumentId, Envelope, Purpose};
 use life_pki::Uid;
 use life_proto::v1;
 use tokio::sync::mpsc;
 
+use super::found::Found;
 use super::{Documents, Wanted, conflict, description, named};
 use crate::clock;
-use crate::engine::digests::SegmentDigests;
 use crate::engine::flow::{Sink, Source};
 use crate::engine::judge::receipt;
 use crate::engine::recipients::{Document, fresh_id};
@@ -80,6 +79,10 @@ impl Drop for Open {
     }
 }
 
+fn unsigned() -> Error {
+    Error::internal("a document's stream is always signed")
+}
+
 /// Gathers what is sealed in blocks.
 struct Blocks {
     block: BytesMut,
@@ -126,7 +129,7 @@ impl Documents<'_> {
             }
             self.check_owner(&record)?;
             if record.version != put.replaces {
-                return self.found(put, number, conflict(&record), source).await;
+                return self.find(put, conflict(&record)).await?.compare(source).await;
             }
             if put.keep_readers {
                 version.readers.extend(self.open(record).await?.users()?);
@@ -134,14 +137,14 @@ impl Documents<'_> {
         }
         let upload = match self.begin(&version).await {
             Err(error) if error.fault() == Fault::VersionConflict => {
-                return self.found(put, number, error, source).await;
+                return self.find(put, error).await?.compare(source).await;
             }
             begun => begun?,
         };
         let describe = |size, signature: &[u8; 32]| {
             description::write(&put.wanted.complete(&put.id, size, clock::now()?)?, signature)
         };
-        self.fill(upload, &version, source, describe).await
+        self.fill(upload, &version, Some(put), source, describe).await
     }
 
     /// Begins a version.
@@ -155,7 +158,7 @@ impl Documents<'_> {
     }
 
     /// Seals, signs and sends a version, and makes it the current one. `describe` writes what is said of it, given the
-    /// content's size and signature.
+    /// content's size and signature. If another call of the same `put` is faster, its version is this one.
     ///
     /// # Errors
     /// As `Documents.Upload`. Nothing is seen of the version then.
@@ -163,6 +166,7 @@ impl Documents<'_> {
         &self,
         mut open: Open,
         version: &Version,
+        put: Option<&Put>,
         source: &mut impl Source,
         describe: impl FnOnce(u64, &[u8; 32]) -> Result<Vec<u8>>,
     ) -> Result<Uploaded> {
@@ -179,7 +183,10 @@ impl Documents<'_> {
             sink.finish().await?;
             Ok(sealed)
         };
-        let (sealed, ()) = tokio::try_join!(sealing, self.send(&open.upload, blocks))?;
+        let (sealed, found) = tokio::try_join!(sealing, self.send(&open.upload, put, blocks))?;
+        if let Some(found) = found {
+            return found.settle(sealed.manifest.ok_or_else(unsigned)?);
+        }
 
         let digest = <[u8; 32]>::try_from(sealed.signature_digest.as_slice()).map_err(Error::internal)?;
         let json = describe(sealed.plaintext_size, &digest)?;
@@ -190,7 +197,12 @@ impl Documents<'_> {
             readers: named(version.readers.iter().filter(|uid| **uid != self.identity.uid)),
         };
         let committing = || open.client.commit(&open.upload, &commit);
-        let record = self.patience().persist(committing).await?;
+        let record = match (self.patience().persist(committing).await, put) {
+            (Err(error), Some(put)) if error.fault() == Fault::VersionConflict => {
+                return self.find(put, error).await?.settle(sealed.manifest.ok_or_else(unsigned)?);
+            }
+            (committed, _) => committed?,
+        };
         open.done = true;
         if record.version != version.number
             || record.owner != self.identity.uid
@@ -207,8 +219,26 @@ impl Documents<'_> {
         })
     }
 
-    /// Sends blocks until there are no more. What the platform has is asked for whenever a block did not arrive.
-    async fn send(&self, upload: &Upload, mut blocks: mpsc::Receiver<Bytes>) -> Result<()> {
+    /// Sends blocks until there are no more. When another call of the same `put` comes first, gives its version; then
+    /// the rest is only sealed, to be compared.
+    async fn send(
+        &self,
+        upload: &Upload,
+        put: Option<&Put>,
+        mut blocks: mpsc::Receiver<Bytes>,
+    ) -> Result<Option<Found>> {
+        match (self.send_all(upload, &mut blocks).await, put) {
+            (Err(error), Some(put)) if error.fault() == Fault::VersionConflict => {
+                let found = self.find(put, error).await?;
+                while blocks.recv().await.is_some() {}
+                Ok(Some(found))
+            }
+            (sent, _) => sent.map(|()| None),
+        }
+    }
+
+    /// What the platform has is asked for whenever a block did not arrive.
+    async fn send_all(&self, upload: &Upload, blocks: &mut mpsc::Receiver<Bytes>) -> Result<()> {
         let client = &self.identity.client;
         let (mut at, mut patience) = (0, self.patience());
         while let Some(block) = blocks.recv().await {
@@ -256,49 +286,5 @@ impl Documents<'_> {
         let mut envelope = Envelope::parse(&sealed.envelope)?;
         envelope.add_statement_receipt(&receipt)?;
         Ok(envelope.to_der())
-    }
-
-    /// Another version is there than the one to be replaced. If it is the very one that the caller brings, an earlier
-    /// call has stored it and its answer was lost; else it is a conflict.
-    async fn found(
-        &self,
-        put: &Put,
-        number: u64,
-        conflict: Error,
-        source: &mut impl Source,
-    ) -> Result<Uploaded> {
-        let Ok(current) = self.current(&put.id).await else { return Err(conflict) };
-        let (record, readers) = (&current.record, current.users()?);
-        let owner = record.owner;
-        let same = record.version == number
-            && owner == self.identity.uid
-            && put.readers.iter().all(|uid| *uid == owner || readers.contains(uid))
-            && put.wanted.is_said_by(&current.description, &put.id);
-        let conflict = conflict.with("current_version", record.version.to_string());
-        if !same {
-            return Err(conflict);
-        }
-        let ends = self.ends(record).await?;
-        let signed = ends.manifest(self.identity, &current.content_signature).await?;
-        let mut digests = SegmentDigests::default();
-        let (mut pieces, mut size) = (Pieces::default(), FIRST_SEGMENT);
-        while let Some(piece) = source.next().await? {
-            pieces.push(piece);
-            while pieces.len() > size {
-                digests.push(pieces.take(size)).await?;
-                size = SEGMENT;
-            }
-        }
-        digests.push(pieces.take(size)).await?;
-        if signed.check(&digests.finish(signed.commitment).await?).is_err() {
-            return Err(conflict);
-        }
-        Ok(Uploaded {
-            version: number,
-            plaintext_size: signed.length,
-            ciphertext_size: record.size,
-            readers: current.readers,
-            existed: true,
-        })
     }
 }
