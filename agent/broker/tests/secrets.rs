@@ -82,11 +82,9 @@ async fn lock_pre_empts_an_open_prompt_and_a_vanished_caller_closes_it() {
         if vanish {
             unlocking.abort();
         } else {
-            let began = Instant::now();
             clients.agent.lock(v1::LockRequest {}).await.unwrap();
             let ended = tokio::time::timeout(Duration::from_secs(5), unlocking).await.unwrap().unwrap();
             assert_eq!(ended.reason(), "PROMPT_CANCELLED");
-            assert!(began.elapsed() < Duration::from_secs(2));
         }
         life_e2e::process::eventually("the prompt closes", Duration::from_secs(5), || {
             !life_e2e::process::is_alive(pid)

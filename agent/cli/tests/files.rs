@@ -190,10 +190,8 @@ fn an_interrupted_command_leaves_nothing() {
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
         wait_until_caught(child.id());
         kill_process(Pid::from_child(&child), signal).unwrap();
-        let began = Instant::now();
         let output = child.wait_with_output().unwrap();
         assert_eq!(code(&output), 130, "{}", stderr(&output));
-        assert!(began.elapsed() < Duration::from_secs(20));
         assert_eq!(folder.names(), ["file"]);
     }
 }

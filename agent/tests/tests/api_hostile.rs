@@ -196,6 +196,8 @@ async fn a_lock_a_limit_or_a_caller_that_goes_ends_a_call_and_its_connection() {
         assert_eq!(work.await.unwrap().reason(), "CREDENTIAL_LOCKED", "{path}");
         server.all_closed(path).await;
         user.unlock(&mut clients).await;
+        // None of the bodies that broke off came to an end that a server could take for theirs.
+        assert_eq!(server.completed(path), 0, "{path}");
     }
     for bad in [limit(0, 0), limit(-1, 0), limit(86_401, 0)] {
         let ask = v1::CallHeader { time_limit: bad, ..header(&user, "GET", "/plain") };

@@ -83,24 +83,21 @@ fn waiting_ends_by_itself_by_cancelling_and_by_locking() {
     let start = Instant::now();
     let id = vault.send_with(&from_descriptor(&file, 1), &[read.as_fd()]);
     assert_eq!(error_of(vault.wait(id)), VaultError::SecretTimeout);
-    assert!((900..3000).contains(&start.elapsed().as_millis()));
+    // Not before its time; how long after, the machine's load decides.
+    assert!(start.elapsed() >= Duration::from_millis(900));
 
     let id = vault.send_with(&from_descriptor(&file, 600), &[read.as_fd()]);
     let other = vault.send_with(&from_descriptor(&file, 600), &[read.as_fd()]);
-    // Nothing else waits meanwhile.
-    let start = Instant::now();
+    // Nothing else waits meanwhile: the other wait lasts ten minutes.
     let signed = signature_of(vault.call(&Request::SignTls { session, input: tls_input() }));
     certificate(&alice, KeySlot::Authentication).public_key().verify(&tls_input(), &signed).unwrap();
-    assert!(start.elapsed() < Duration::from_millis(500));
     assert!(matches!(vault.call(&Request::CancelSecret { request: id }), Response::Done));
     assert_eq!(error_of(vault.wait(id)), VaultError::SecretWithdrawn);
     // Cancelling what is not there is no error: it may just have ended.
     assert!(matches!(vault.call(&Request::CancelSecret { request: id }), Response::Done));
 
-    let start = Instant::now();
     assert!(matches!(vault.call(&Request::LockAll), Response::Done));
     assert_eq!(error_of(vault.wait(other)), VaultError::SecretWithdrawn);
-    assert!(start.elapsed() < Duration::from_millis(500));
     assert_eq!(vault.status(), (0, 0));
 }
 
@@ -249,10 +246,8 @@ fn a_lock_pre_empts_an_open_prompt() {
     let (input, output, talk) = pinentry(polite(""));
     let id = vault.send_with(&from_prompt(&file, 600), &[input.as_fd(), output.as_fd()]);
     thread::sleep(Duration::from_millis(200));
-    let start = Instant::now();
     assert!(matches!(vault.call(&Request::LockAll), Response::Done));
     assert_eq!(error_of(vault.wait(id)), VaultError::SecretWithdrawn);
-    assert!(start.elapsed() < Duration::from_millis(500));
     drop((input, output));
     assert_eq!(talk.join().unwrap().len(), 4);
 }

@@ -316,6 +316,7 @@ async fn behave(stream: &mut Stream, head: &Head, asked: u32, counts: &Counts) -
         "/swallow" => {
             say(stream, "HTTP/1.1 100 Continue\r\n\r\n").await?;
             body(stream, head).await?;
+            counts.lock().unwrap().get_mut(&head.path).unwrap().completed += 1;
             None
         }
         path if path.starts_with("/wrong/") => {
