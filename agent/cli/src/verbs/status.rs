@@ -134,7 +134,12 @@ impl Report for Status {
         }
         let _infallible = match &self.platform {
             Some(platform) => {
-                writeln!(text, "platform: {} ({})", platform.origin, if platform.up { "up" } else { "down" })
+                let how = match (&platform.check_time, platform.up) {
+                    (None, _) => "not asked yet",
+                    (Some(_), true) => "up",
+                    (Some(_), false) => "down",
+                };
+                writeln!(text, "platform: {} ({how})", platform.origin)
             }
             None => writeln!(text, "platform: not configured"),
         };
