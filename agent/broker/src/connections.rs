@@ -1,4 +1,4 @@
-//! Connections: so many at once, with buffers that suit bulk data.
+//! Connections: so many at once, each with the process that made it, and buffers that suit bulk data.
 
 use std::io;
 use std::pin::Pin;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use life_sys::peer::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::{Connected, UdsConnectInfo};
+use tonic::transport::server::Connected;
 
 /// Connections at once; further ones wait in the socket's queue.
 const MOST: usize = 256;
@@ -19,9 +20,13 @@ const SOCKET_BUFFER: usize = 1024 * 1024;
 /// How long to wait when the system has no descriptors left: trying again at once would only use up the processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Who connected, as it was at that time; in the extensions of each request that comes over the connection.
+pub type Caller = Arc<Peer>;
+
 /// A connection that keeps its place among those at once.
 pub struct Connection {
     stream: UnixStream,
+    caller: Caller,
     _place: OwnedSemaphorePermit,
 }
 
@@ -43,10 +48,18 @@ async fn accept(listener: UnixListener, most: usize, sender: &mpsc::Sender<io::R
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
+                // First of all: the longer one waits, the less is known.
+                let caller = match Peer::capture(&stream) {
+                    Ok(peer) => Arc::new(peer),
+                    Err(error) => {
+                        tracing::info!(%error, "a connection was refused: who made it cannot be said");
+                        continue;
+                    }
+                };
                 // Best effort: the system may allow less.
                 let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
                 let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
-                if sender.send(Ok(Connection { stream, _place: place })).await.is_err() {
+                if sender.send(Ok(Connection { stream, caller, _place: place })).await.is_err() {
                     return;
                 }
             }
@@ -59,10 +72,10 @@ async fn accept(listener: UnixListener, most: usize, sender: &mpsc::Sender<io::R
 }
 
 impl Connected for Connection {
-    type ConnectInfo = UdsConnectInfo;
+    type ConnectInfo = Caller;
 
-    fn connect_info(&self) -> UdsConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Caller {
+        self.caller.clone()
     }
 }
 

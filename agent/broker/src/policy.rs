@@ -15,11 +15,11 @@ use life_proto::v1::Permission;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use crate::agent::Agent;
+use crate::connections::Caller;
 use crate::error::{Error, Fault, Result};
 use crate::given_up::GivenUp;
 use crate::weight::{Held, Weighed};
@@ -128,13 +128,13 @@ impl<S> Policy<S> {
     /// Decides whether a call may go on, and gives it its place among those at work.
     fn admit(&self, request: &Request<Body>) -> Result<Option<OwnedSemaphorePermit>> {
         let path = request.uri().path();
-        let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
+        let caller = request.extensions().get::<Caller>();
         let has_token = request.headers().contains_key(life_proto::APP_TOKEN_KEY);
-        let permission = decide(path, peer.map(|peer| peer.uid()), life_sys::peer::own_uid())?;
+        let permission = decide(path, caller.map(|caller| caller.uid), life_sys::peer::own_uid())?;
         tracing::debug!(
             path,
             permission = permission.as_str_name(),
-            pid = peer.and_then(|peer| peer.pid()),
+            pid = caller.map(|caller| caller.pid),
             has_token,
             "call"
         );

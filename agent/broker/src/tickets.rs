@@ -141,7 +141,8 @@ impl Tickets {
     }
 
     async fn take(&self, mut stream: UnixStream) {
-        let same_user = life_sys::peer::peer(&stream).is_ok_and(|peer| peer.uid == life_sys::peer::own_uid());
+        let same_user =
+            life_sys::peer::credentials(&stream).is_ok_and(|peer| peer.uid == life_sys::peer::own_uid());
         let taken = same_user
             && match read_ticket(&stream).await {
                 Ok((bytes, descriptor)) => self.redeem(&bytes, descriptor),

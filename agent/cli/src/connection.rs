@@ -16,7 +16,7 @@ use life_proto::v1::{
     credentials_client::CredentialsClient, crypto_client::CryptoClient, directory_client::DirectoryClient,
     documents_client::DocumentsClient, messages_client::MessagesClient,
 };
-use life_sys::peer::{own_uid, peer};
+use life_sys::peer::{credentials, own_uid};
 use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
@@ -153,7 +153,7 @@ impl Connection {
 
 /// Refuses a socket that neither this user nor root listens on.
 pub fn check_peer(socket: impl AsFd) -> io::Result<()> {
-    if is_trusted(peer(socket)?.uid, own_uid()) {
+    if is_trusted(credentials(socket)?.uid, own_uid()) {
         return Ok(());
     }
     Err(io::ErrorKind::PermissionDenied.into())

@@ -1,16 +1,28 @@
 //! Who is at the other end of a Unix socket.
+#![expect(
+    unsafe_code,
+    reason = "SO_PEERCRED of a process in another pid namespace and SO_PEERPIDFD have no safe binding"
+)]
+
+mod process;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+pub use process::{Parent, Peer};
 
 /// The user, group and process that created the other end, as the kernel recorded them (`SO_PEERCRED`).
+///
+/// Enough to decide by user. Who wants to know the program takes a [`Peer`]: a process id alone may be another
+/// process's by the time it is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
+pub struct Credentials {
     /// The effective user id.
     pub uid: u32,
     /// The effective group id.
     pub gid: u32,
-    /// The process id. It may have ended, or have executed another program, since.
+    /// The process id; 0 for a process that this process's pid namespace does not have.
     pub pid: i32,
 }
 
@@ -18,13 +30,13 @@ pub struct Peer {
 ///
 /// # Errors
 /// What the system says, for a socket that is not a connected Unix socket.
-pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
-    let credentials = rustix::net::sockopt::socket_peercred(socket)?;
-    Ok(Peer {
-        uid: credentials.uid.as_raw(),
-        gid: credentials.gid.as_raw(),
-        pid: credentials.pid.as_raw_nonzero().get(),
-    })
+pub fn credentials(socket: impl AsFd) -> io::Result<Credentials> {
+    let found: libc::ucred = socket_option(socket.as_fd(), libc::SO_PEERCRED)?;
+    // What the kernel gives for a socket that is not connected.
+    if found.uid == u32::MAX {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    Ok(Credentials { uid: found.uid, gid: found.gid, pid: found.pid })
 }
 
 /// The effective user id of this process.
@@ -32,6 +44,38 @@ pub fn peer(socket: impl AsFd) -> io::Result<Peer> {
 pub fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
+
+/// A descriptor of the process that created the other end (`SO_PEERPIDFD`, since Linux 6.5).
+fn process_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let number: libc::c_int = socket_option(socket, libc::SO_PEERPIDFD)?;
+    if number < 0 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: the kernel has just made this descriptor for us (closed on exec); nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// An option that the kernel writes whole; of types that any bytes are a value of.
+fn socket_option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int) -> io::Result<T> {
+    let mut value = MaybeUninit::<T>::zeroed();
+    let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    let room = value.as_mut_ptr().cast();
+    // SAFETY: `room` has `length` writable bytes, and `length` itself is writable.
+    let done = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, room, &raw mut length) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if usize::try_from(length).ok() != Some(size_of::<T>()) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: zeroed before and written since; every bit pattern is a value of a `Plain` type.
+    Ok(unsafe { value.assume_init() })
+}
+
+/// Types of which any bytes are a value.
+trait Plain {}
+impl Plain for libc::c_int {}
+impl Plain for libc::ucred {}
 
 #[cfg(test)]
 mod tests {
@@ -42,8 +86,16 @@ mod tests {
     #[test]
     fn a_pair_is_made_by_ourselves() {
         let (left, _right) = UnixStream::pair().unwrap();
-        let peer = peer(&left).unwrap();
-        assert_eq!(peer.uid, own_uid());
-        assert_eq!(u32::try_from(peer.pid).unwrap(), std::process::id());
+        let found = credentials(&left).unwrap();
+        assert_eq!(found.uid, own_uid());
+        assert_eq!(u32::try_from(found.pid).unwrap(), std::process::id());
+    }
+
+    #[test]
+    fn what_is_not_connected_has_no_peer() {
+        let folder = tempfile::tempdir().unwrap();
+        let lonely = std::os::unix::net::UnixDatagram::bind(folder.path().join("socket")).unwrap();
+        assert_eq!(credentials(&lonely).unwrap_err().kind(), io::ErrorKind::NotConnected);
+        assert!(credentials(tempfile::tempfile().unwrap()).is_err());
     }
 }

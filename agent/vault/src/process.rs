@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use life_sys::hardening::{die_with_parent, harden};
-use life_sys::peer::peer;
+use life_sys::peer::credentials;
 
 use crate::server::{ServeError, serve};
 
@@ -63,6 +63,6 @@ fn start() -> Result<(), ProcessError> {
 /// Takes the socket from standard input and ties this process's life to the broker's.
 fn take_socket() -> io::Result<UnixStream> {
     let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    die_with_parent(peer(&socket)?.pid)?;
+    die_with_parent(credentials(&socket)?.pid)?;
     Ok(socket)
 }

@@ -10,12 +10,12 @@ use life_proto::v1::{
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::{Prompt, SecretSource};
 use tokio::sync::OwnedSemaphorePermit;
-use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status};
 
 use super::streams::{Answers, Out, answer, call};
 use crate::agent::Agent;
 use crate::config::InlineSecrets;
+use crate::connections::Caller;
 use crate::error::{Error, Fault, Result};
 use crate::names;
 use crate::prompt;
@@ -139,11 +139,10 @@ async fn ready(
     }
 }
 
-/// Who asks, for a prompt: the program and process, as the kernel knows them.
+/// Who asks, for a prompt: the program and process, as the kernel knew them when they connected.
 fn asker<T>(request: &Request<T>) -> String {
-    let pid = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred?.pid());
-    let Some(pid) = pid else { return "an unknown program".to_owned() };
-    let program = std::fs::read_link(format!("/proc/{pid}/exe"));
-    let program = program.map(|path| prompt::harmless(&path.to_string_lossy()));
-    format!("{} (process {pid})", program.unwrap_or_else(|_| "an unknown program".to_owned()))
+    let unknown = || "an unknown program".to_owned();
+    let Some(caller) = request.extensions().get::<Caller>() else { return unknown() };
+    let program = caller.executable.as_ref().map(|path| prompt::harmless(&path.to_string_lossy()));
+    format!("{} (process {})", program.unwrap_or_else(unknown), caller.pid)
 }
