@@ -1,0 +1,92 @@
+//! Memory straight from the system: between guard pages, kept out of dumps and forks, locked where the limit allows.
+
+use std::io;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mlock, mmap_anonymous, mprotect, munmap};
+
+use super::book::PAGE;
+
+/// The bytes of this process that are locked by this crate.
+static LOCKED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many bytes are locked: the arena, threads' stacks, and large blocks.
+pub(crate) fn locked() -> usize {
+    LOCKED.load(Ordering::Relaxed)
+}
+
+/// Maps `len` bytes, a multiple of a page, between two pages that nobody may touch; all of them zero.
+///
+/// None when the system refuses any of it: without guards, or within reach of a dump, there is no memory.
+pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+    let total = len.checked_add(2 * PAGE)?;
+    // SAFETY: a new mapping at a place of the kernel's choice touches no other.
+    let whole =
+        unsafe { mmap_anonymous(ptr::null_mut(), total, ProtFlags::empty(), MapFlags::PRIVATE) }.ok()?;
+    let middle = whole.cast::<u8>().wrapping_add(PAGE);
+    let ready =
+        open(middle, len) && keep_out_of_dumps(middle, len).is_ok() && keep_out_of_forks(middle, len).is_ok();
+    if !ready {
+        unmap(middle, len);
+        return None;
+    }
+    NonNull::new(middle)
+}
+
+fn open(start: *mut u8, len: usize) -> bool {
+    // SAFETY: the pages belong to a mapping that nobody uses yet.
+    unsafe { mprotect(start.cast(), len, MprotectFlags::READ | MprotectFlags::WRITE) }.is_ok()
+}
+
+/// Unmaps what [`map`] gave, with its guards.
+pub(super) fn unmap(start: *mut u8, len: usize) {
+    // SAFETY: the caller has the whole mapping and gives it up.
+    let unmapped = unsafe { munmap(start.wrapping_sub(PAGE).cast(), len + 2 * PAGE) };
+    debug_assert!(unmapped.is_ok());
+}
+
+/// Keeps pages out of core dumps.
+///
+/// # Errors
+/// What the system says.
+#[cfg(target_os = "linux")]
+pub(crate) fn keep_out_of_dumps(start: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: the advice changes nothing that this process sees.
+    Ok(unsafe { rustix::mm::madvise(start.cast(), len, rustix::mm::Advice::LinuxDontDump) }?)
+}
+
+/// A child has no copy of these pages: there they would not be locked.
+#[cfg(target_os = "linux")]
+fn keep_out_of_forks(start: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: as above.
+    Ok(unsafe { rustix::mm::madvise(start.cast(), len, rustix::mm::Advice::LinuxDontFork) }?)
+}
+
+/// There is no such advice here: dumps are forbidden for the whole process ([`crate::hardening::harden`]).
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn keep_out_of_dumps(_start: *mut u8, _len: usize) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is no such advice here; the vault starts no processes.
+#[cfg(not(target_os = "linux"))]
+fn keep_out_of_forks(_start: *mut u8, _len: usize) -> io::Result<()> {
+    Ok(())
+}
+
+/// Locks pages into memory, so that they are never written to swap.
+///
+/// # Errors
+/// What the system says: commonly that RLIMIT_MEMLOCK is too low.
+pub(crate) fn lock(start: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: the pages are mapped; locking does not change them.
+    unsafe { mlock(start.cast(), len) }?;
+    LOCKED.fetch_add(len, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Notes that locked pages are about to be unmapped.
+pub(super) fn unlocked(len: usize) {
+    LOCKED.fetch_sub(len, Ordering::Relaxed);
+}
