@@ -1,5 +1,5 @@
 //! The arena as a process's allocator: this test's own.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
 use std::process::{Command, Stdio};
 

@@ -60,6 +60,10 @@ errors! {
     Busy = 7, "too many requests are waiting";
     /// An operation failed that does not fail with correct inputs.
     Internal = 8, "the operation failed";
+    /// Said once, to no request, by a vault that then ends: it may not lock as much memory as it needs.
+    MemoryNotLocked = 9, "the memory for keys could not be locked";
+    /// What the request would need of the memory for secrets might not be there.
+    OutOfMemory = 10, "the memory for secrets is almost used up";
 
     /// The secret did not come in time.
     SecretTimeout = 16, "the secret did not come in time";

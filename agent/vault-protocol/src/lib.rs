@@ -9,6 +9,8 @@
 //! effect when it is answered; only this order is kept: what was read before a LockAll or CancelSecret does not get
 //! past it.
 //!
+//! No request has the id 0. A vault that cannot start sends one answer with that id, the error why, and ends.
+//!
 //! Each side treats the other as hostile: lengths are capped before anything is allocated, and a body with a
 //! trailing byte, an unknown number or an over-long field is refused as a whole. The crate is pure: it does no I/O,
 //! so that the broker can use it with an asynchronous socket and the vault with a plain one.

@@ -5,11 +5,10 @@
 //! before anything else happens, and what goes out is signatures over typed input, public keys, and content keys
 //! that the root credential unwrapped (FORMATS §4 and §6). Once started it needs no file and no network.
 //!
-//! Threads, all made at the start:
+//! Threads, all made at the start, each on a locked stack:
 //! - *quick* workers take turns reading the socket; whoever has read a request answers it, so that a signature costs
-//!   one read, one write and no hand-over. Each request runs in one function that is never inlined
-//!   (`perform` and `perform_slow` in `operations`), called by the worker's loop: the place to wipe stack
-//!   and registers before the answer goes out.
+//!   one read, one write and no hand-over. Each request runs in one function that is never inlined, called by the
+//!   worker's loop, which wipes stack and registers before the answer goes out.
 //! - *slow* workers generate keys and derive them from passphrases.
 //! - one *waiter* waits for secrets from descriptors and pinentry, so that no wait ever holds up a signature, and
 //!   locking pre-empts them all.
@@ -26,5 +25,6 @@ pub mod process;
 mod secret_source;
 mod server;
 mod slow;
+mod thread;
 pub mod tls;
 mod waiter;

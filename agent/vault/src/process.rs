@@ -1,12 +1,14 @@
 //! The life of the process, from start to exit.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use life_sys::hardening::{die_with_parent, harden};
 use life_sys::peer::credentials;
+use life_sys::{arena, aws_lc};
+use life_vault_protocol::{Response, VaultError, encode_response};
 
 use crate::server::{ServeError, serve};
 
@@ -16,23 +18,33 @@ pub enum ProcessError {
     /// The process could not be hardened.
     #[error("hardening failed: {0}")]
     Hardening(io::Error),
+    /// The process's memory could not be locked.
+    #[error("memory for keys could not be locked: {0}; RLIMIT_MEMLOCK has to be at least 8 MiB")]
+    Memory(io::Error),
     /// Standard input is not one end of a socket pair that the parent process made.
     #[error("standard input is not the broker's socket: the vault is started by life-agentd")]
     NotStartedByBroker,
-    /// The random number generator failed.
-    #[error("the random number generator failed")]
-    Random,
     /// The broker broke the protocol, or the socket failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
 }
 
+/// Where the process has its secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// In the arena, which is the process's global allocator and AWS-LC's, and on locked stacks; all of it is wiped.
+    Locked,
+    /// Wherever allocator and threads put them, and nothing is wiped but what its type wipes. No program that is
+    /// installed has this: it is what tests compare with, to see that they would find what they look for.
+    Plain,
+}
+
 /// Runs the whole process. The exit code follows sysexits: 0 when the broker went, 64 when started by hand, 71 when
-/// the system refused something, 76 when the broker broke the protocol.
+/// the system refused something, 76 when the broker broke the protocol, 78 when it may not lock enough memory.
 #[must_use]
-pub fn run() -> ExitCode {
+pub fn run(memory: Memory) -> ExitCode {
     crate::log::start();
-    match start() {
+    match start(memory) {
         Ok(()) => {
             tracing::info!("the broker has gone");
             ExitCode::SUCCESS
@@ -41,23 +53,42 @@ pub fn run() -> ExitCode {
             tracing::error!(%error, "the vault ends");
             ExitCode::from(match error {
                 ProcessError::NotStartedByBroker => 64,
-                ProcessError::Hardening(_)
-                | ProcessError::Random
-                | ProcessError::Serve(ServeError::Io(_)) => 71,
+                ProcessError::Hardening(_) | ProcessError::Serve(ServeError::Io(_) | ServeError::Random) => {
+                    71
+                }
                 ProcessError::Serve(_) => 76,
+                ProcessError::Memory(_) => 78,
             })
         }
     }
 }
 
-fn start() -> Result<(), ProcessError> {
+fn start(memory: Memory) -> Result<(), ProcessError> {
     harden().map_err(ProcessError::Hardening)?;
     let socket = take_socket().map_err(|_| ProcessError::NotStartedByBroker)?;
-    // AWS-LC seeds itself on first use, which would otherwise be somebody's first signature.
-    aws_lc_rs::rand::fill(&mut [0; 32]).map_err(|_| ProcessError::Random)?;
-    // Locked memory and the sandbox go here, before the first thread.
-    tracing::info!(pid = std::process::id(), "the vault is ready");
-    Ok(serve(socket)?)
+    let refusal = socket.try_clone().map_err(ServeError::Io)?;
+    lock(memory).and_then(|()| serve(socket, memory)).inspect_err(|error| {
+        if matches!(error, ProcessError::Memory(_)) {
+            refuse(refusal);
+        }
+    })
+}
+
+/// Locks the arena and has AWS-LC use it: there is no secret yet.
+fn lock(memory: Memory) -> Result<(), ProcessError> {
+    if memory == Memory::Locked {
+        aws_lc::use_arena().map_err(|error| ProcessError::Memory(io::Error::other(error)))?;
+        arena::lock().map_err(ProcessError::Memory)?;
+    }
+    Ok(())
+}
+
+/// Tells the broker why there will be no vault, in an answer to nothing: no request has the number 0.
+fn refuse(mut broker: UnixStream) {
+    if let Ok(frame) = encode_response(0, &Response::Error(VaultError::MemoryNotLocked)) {
+        // EXPOSE: it says nothing but that. When the broker has gone nobody needs it.
+        let _ = broker.write_all(frame.expose());
+    }
 }
 
 /// Takes the socket from standard input and ties this process's life to the broker's.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, Builder, Scope};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use life_pki::Timestamp;
@@ -15,13 +15,14 @@ use life_vault_protocol::{FrameError, Request, RequestKind, Response, SecretSour
 use crate::inbox::Inbox;
 use crate::keep::{Epoch, Keep};
 use crate::operations::{perform, perform_slow};
-use crate::outbox::Outbox;
+use crate::outbox::{Answers, Outbox};
+use crate::process::{Memory, ProcessError};
 use crate::secret_source::Source;
 use crate::slow::{PendingCertificate, Slow, SlowJob, SlowWork};
+use crate::thread::{Desk, Gate};
 use crate::waiter::{Awaited, Wait, Waiter};
 
 const SLOW_WORKERS: usize = 2;
-const STACK: usize = 512 * 1024;
 
 /// Why serving ended before the broker closed its end.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,9 @@ pub enum ServeError {
     /// The socket failed.
     #[error("the socket failed: {0}")]
     Io(#[from] io::Error),
+    /// The random number generator failed.
+    #[error("the random number generator failed")]
+    Random,
     /// The broker went in the middle of a frame.
     #[error("the broker went in the middle of a frame")]
     Truncated,
@@ -64,59 +68,50 @@ struct Server {
 }
 
 /// Serves one broker until it closes its end; then every key is wiped.
-pub(crate) fn serve(socket: UnixStream) -> Result<(), ServeError> {
+pub(crate) fn serve(socket: UnixStream, memory: Memory) -> Result<(), ProcessError> {
     let server = Server {
-        outbox: Outbox::new(socket.try_clone()?),
+        outbox: Outbox::new(socket.try_clone().map_err(ServeError::Io)?),
         inbox: Mutex::new(Inbox::new(socket)),
         keep: Keep::default(),
         slow: Slow::default(),
-        waiter: Waiter::new()?,
+        waiter: Waiter::new().map_err(ServeError::Io)?,
         failure: Mutex::new(None),
     };
     let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
-    let started = thread::scope(|scope| {
-        let started = (|| {
-            spawn(scope, "waiter", || {
-                server.waiter.run(|awaited| server.awaited(awaited), |now| server.keep.expire_pendings(now));
-            })?;
-            for _ in 0..SLOW_WORKERS {
-                spawn(scope, "slow", || server.work_slowly())?;
-            }
-            for _ in 0..quick_workers {
-                spawn(scope, "quick", || server.work_quickly())?;
-            }
-            Ok(())
-        })();
-        if started.is_err() {
-            server.shut_down();
+    let gate = Gate::default();
+    thread::scope(|scope| {
+        let closed = gate.close();
+        closed.spawn(scope, &gate, "waiter", memory, |desk| {
+            server.waiter.run(
+                desk,
+                |awaited| server.awaited(awaited),
+                |now| server.keep.expire_pendings(now),
+            );
+        })?;
+        for _ in 0..SLOW_WORKERS {
+            closed.spawn(scope, &gate, "slow", memory, |desk| server.work_slowly(desk))?;
         }
-        started
-    });
-    started.map_err(ServeError::Io)?;
+        for _ in 0..quick_workers {
+            closed.spawn(scope, &gate, "quick", memory, |desk| server.work_quickly(desk))?;
+        }
+        tracing::info!(pid = std::process::id(), "the vault is ready");
+        closed.open();
+        Ok::<_, ProcessError>(())
+    })?;
     match server.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        Some(failure) => Err(failure),
+        Some(failure) => Err(failure.into()),
         None => Ok(()),
     }
 }
 
-fn spawn<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    name: &str,
-    body: impl FnOnce() + Send + 'scope,
-) -> io::Result<()> {
-    Builder::new().name(name.to_owned()).stack_size(STACK).spawn_scoped(scope, body).map(drop)
-}
-
 impl Server {
     /// Takes turns at the socket: whoever has read a request answers it while another reads on.
-    fn work_quickly(&self) {
+    fn work_quickly(&self, desk: &Desk) {
         loop {
-            match self.read() {
-                Ok(Some(Task { id, since, request: Ok(request) })) => self.take(id, since, request),
-                Ok(Some(Task { id, request: Err(error), .. })) => {
-                    tracing::warn!(%error, "a frame held no request");
-                    self.outbox.send(id, &Response::Error(error));
-                }
+            let turn = self.turn();
+            desk.clear();
+            match turn {
+                Ok(Some(answers)) => self.outbox.send(answers),
                 Ok(None) => break,
                 Err(error) => {
                     *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -125,6 +120,22 @@ impl Server {
             }
         }
         self.shut_down();
+    }
+
+    /// Reads one request and does what it asks for. Never inlined: when it returns, all that it worked with is below the
+    /// caller's frame and can be wiped before the answers go out.
+    #[inline(never)]
+    fn turn(&self) -> Result<Option<Answers>, ServeError> {
+        let Some(Task { id, since, request }) = self.read()? else { return Ok(None) };
+        let mut answers = Answers::default();
+        match request {
+            Ok(request) => self.take(id, since, request, &mut answers),
+            Err(error) => {
+                tracing::warn!(%error, "a frame held no request");
+                answers.add(id, &Response::Error(error));
+            }
+        }
+        Ok(Some(answers))
     }
 
     /// Reads one request, and does what must be done in the order of reading: a request that was read before a lock
@@ -144,25 +155,25 @@ impl Server {
     }
 
     /// Answers a request at once, or passes it to those who take longer.
-    fn take(&self, id: u64, since: Instant, read: Read) {
+    fn take(&self, id: u64, since: Instant, read: Read, answers: &mut Answers) {
         let Read { request, descriptors, epoch } = read;
         let kind = request.kind();
         let awaits = !descriptors.is_empty();
         let passed_on = match request {
             Request::CancelSecret { request } => {
                 if self.waiter.withdraw(request) {
-                    self.answer(request, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
+                    answered(answers, request, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
                 }
-                self.answer(id, since, kind, None, Response::Done);
+                answered(answers, id, since, kind, None, Response::Done);
                 Ok(())
             }
             Request::LockAll => {
                 let waiting = self.waiter.withdraw_all();
                 self.keep.lock_all();
                 for waiting in waiting {
-                    self.answer(waiting, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
+                    answered(answers, waiting, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
                 }
-                self.answer(id, since, kind, None, Response::Done);
+                answered(answers, id, since, kind, None, Response::Done);
                 Ok(())
             }
             Request::GenerateAccount { uid, kind, algorithm } => (self.keep.pending_room())
@@ -179,14 +190,14 @@ impl Server {
             request => {
                 let handle = handle(&request);
                 let response = guarded(|| perform(&self.keep, request));
-                self.answer(id, since, kind, handle, response);
+                answered(answers, id, since, kind, handle, response);
                 Ok(())
             }
         };
         if let Err(error) = passed_on {
             // Whoever gave up an announced wait has answered it.
             if !awaits || self.waiter.withdraw(id) {
-                self.answer(id, since, kind, None, Response::Error(error));
+                answered(answers, id, since, kind, None, Response::Error(error));
             }
         }
     }
@@ -228,25 +239,34 @@ impl Server {
         let passed_on =
             secret.and_then(|passphrase| self.slowly(id, since, SlowWork::Open { certificate, passphrase }));
         if let Err(error) = passed_on {
-            self.answer(id, since, RequestKind::OpenSoftwareCertificate, None, Response::Error(error));
+            let mut answers = Answers::default();
+            let kind = RequestKind::OpenSoftwareCertificate;
+            answered(&mut answers, id, since, kind, None, Response::Error(error));
+            self.outbox.send(answers);
         }
     }
 
-    fn work_slowly(&self) {
+    fn work_slowly(&self, desk: &Desk) {
         while let Some(job) = self.slow.pop() {
-            let kind = job.work.kind();
-            let response = guarded(|| perform_slow(&self.keep, job.work));
-            if kind == RequestKind::GenerateAccount {
-                // The waiting thread has to know of it, to let it expire.
-                self.waiter.wake();
-            }
-            self.answer(job.id, job.since, kind, None, response);
+            let answers = self.slow_turn(job);
+            desk.clear();
+            self.outbox.send(answers);
         }
     }
 
-    fn answer(&self, id: u64, since: Instant, kind: RequestKind, handle: Option<u64>, response: Response) {
-        self.outbox.send(id, &response);
-        crate::log::answered(kind, handle, &response, since);
+    /// Does a piece of slow work. Never inlined, as [`Server::turn`].
+    #[inline(never)]
+    fn slow_turn(&self, job: SlowJob) -> Answers {
+        let SlowJob { id, since, work } = job;
+        let kind = work.kind();
+        let response = guarded(|| perform_slow(&self.keep, work));
+        if kind == RequestKind::GenerateAccount {
+            // The waiting thread has to know of it, to let it expire.
+            self.waiter.wake();
+        }
+        let mut answers = Answers::default();
+        answered(&mut answers, id, since, kind, None, response);
+        answers
     }
 
     /// Sends everybody home and wipes every key; may be called more than once.
@@ -256,6 +276,19 @@ impl Server {
         self.keep.lock_all();
         self.keep.clear_pendings();
     }
+}
+
+/// Adds an answer, and has it logged.
+fn answered(
+    answers: &mut Answers,
+    id: u64,
+    since: Instant,
+    kind: RequestKind,
+    handle: Option<u64>,
+    response: Response,
+) {
+    answers.add(id, &response);
+    crate::log::answered(kind, handle, &response, since);
 }
 
 const WITHDRAWN: Response = Response::Error(VaultError::SecretWithdrawn);

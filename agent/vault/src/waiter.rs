@@ -12,6 +12,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::secret_source::{Interest, Source};
 use crate::slow::PendingCertificate;
+use crate::thread::Desk;
 
 /// The most waits at once.
 const MAX_WAITS: usize = 16;
@@ -92,7 +93,12 @@ impl Waiter {
 
     /// The waiting thread: hands each secret over as it comes. Between waits it calls `expire`, which says when it
     /// wants to be called at the latest.
-    pub(crate) fn run(&self, hand_over: impl Fn(Awaited), expire: impl Fn(Instant) -> Option<Instant>) {
+    pub(crate) fn run(
+        &self,
+        desk: &Desk,
+        hand_over: impl Fn(Awaited),
+        expire: impl Fn(Instant) -> Option<Instant>,
+    ) {
         let mut waits: Vec<Wait> = Vec::new();
         loop {
             {
@@ -111,22 +117,30 @@ impl Waiter {
                     vec![false; waits.len()]
                 }
             };
-            let now = Instant::now();
-            let mut flags = ready.into_iter();
-            let mut still = Vec::with_capacity(waits.len());
-            for mut wait in waits {
-                let outcome = match flags.next() {
-                    Some(true) => wait.source.step(),
-                    _ => None,
-                };
-                match outcome {
-                    None if now < wait.deadline => still.push(wait),
-                    None => self.finish(wait, Err(VaultError::SecretTimeout), &hand_over),
-                    Some(secret) => self.finish(wait, secret, &hand_over),
-                }
-            }
-            waits = still;
+            waits = self.step(waits, ready, &hand_over);
+            desk.clear();
         }
+    }
+
+    /// Takes what the ready sources have, and gives back the waits that are not over. Never inlined: what it read is below
+    /// the caller's frame then, and can be wiped.
+    #[inline(never)]
+    fn step(&self, waits: Vec<Wait>, ready: Vec<bool>, hand_over: &impl Fn(Awaited)) -> Vec<Wait> {
+        let now = Instant::now();
+        let mut flags = ready.into_iter();
+        let mut still = Vec::with_capacity(waits.len());
+        for mut wait in waits {
+            let outcome = match flags.next() {
+                Some(true) => wait.source.step(),
+                _ => None,
+            };
+            match outcome {
+                None if now < wait.deadline => still.push(wait),
+                None => self.finish(wait, Err(VaultError::SecretTimeout), hand_over),
+                Some(secret) => self.finish(wait, secret, hand_over),
+            }
+        }
+        still
     }
 
     fn finish(&self, wait: Wait, secret: Result<SecretBytes, VaultError>, hand_over: &impl Fn(Awaited)) {

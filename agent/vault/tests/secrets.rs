@@ -5,6 +5,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -159,6 +160,14 @@ fn descriptors_must_be_there() {
 
 /// A pinentry that gives its answers in turn and remembers what it was asked.
 fn pinentry(answers: Vec<Vec<u8>>) -> (OwnedFd, OwnedFd, JoinHandle<Vec<String>>) {
+    telling_pinentry(answers, mpsc::channel().0)
+}
+
+/// As [`pinentry`], and tells of each line that it was asked.
+fn telling_pinentry(
+    answers: Vec<Vec<u8>>,
+    tell: mpsc::Sender<String>,
+) -> (OwnedFd, OwnedFd, JoinHandle<Vec<String>>) {
     let (commands, input) = pipe();
     let (output, mut said) = pipe();
     let talk = thread::spawn(move || {
@@ -172,6 +181,7 @@ fn pinentry(answers: Vec<Vec<u8>>) -> (OwnedFd, OwnedFd, JoinHandle<Vec<String>>
             if commands.read_line(&mut line).unwrap_or(0) == 0 {
                 return asked;
             }
+            let _ = tell.send(line.clone());
             asked.push(line);
         }
         asked
@@ -243,9 +253,10 @@ fn hostile_pinentries_are_cut_off() {
 #[test]
 fn a_lock_pre_empts_an_open_prompt() {
     let Scene { file, mut vault, .. } = scene();
-    let (input, output, talk) = pinentry(polite(""));
+    let (tell, told) = mpsc::channel();
+    let (input, output, talk) = telling_pinentry(polite(""), tell);
     let id = vault.send_with(&from_prompt(&file, 600), &[input.as_fd(), output.as_fd()]);
-    thread::sleep(Duration::from_millis(200));
+    assert!(told.iter().any(|line| line.starts_with("GETPIN")));
     assert!(matches!(vault.call(&Request::LockAll), Response::Done));
     assert_eq!(error_of(vault.wait(id)), VaultError::SecretWithdrawn);
     drop((input, output));

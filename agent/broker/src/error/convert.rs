@@ -32,6 +32,12 @@ impl From<VaultError> for Error {
             VaultError::UnknownSession => Fault::CredentialLocked,
             VaultError::TooManySessions => Fault::TooManyIdentities,
             VaultError::TooManyPendings | VaultError::Busy => Fault::ResourceExhausted,
+            VaultError::OutOfMemory => {
+                return Fault::ResourceExhausted
+                    .because("the vault's memory for keys is almost used up")
+                    .told_as("the vault takes no more", "lock a user, or try again in a moment");
+            }
+            VaultError::MemoryNotLocked => Fault::VaultUnavailable,
             VaultError::RecipientRefused => Fault::FormatRefused,
             VaultError::WrongSender | VaultError::WrongCertificate | VaultError::AttributesRefused => {
                 Fault::SigningFailed

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
-use life_vault_protocol::{FrameDecoder, Request, Response, encode_request};
+use life_vault_protocol::{FrameDecoder, Request, Response, VaultError, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -42,7 +42,8 @@ pub struct Vault(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    next: AtomicU64,
+    /// The number of the last request; none has 0.
+    last: AtomicU64,
     state: Mutex<State>,
     /// The process behind the link: its id and when it was linked.
     process: watch::Sender<Option<(u32, SystemTime)>>,
@@ -51,6 +52,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     link: Option<Link>,
+    /// Why the last vault did not start, if it said so.
+    refused: Option<VaultError>,
     waiting: HashMap<u64, oneshot::Sender<Response>>,
 }
 
@@ -83,7 +86,22 @@ impl Vault {
     pub async fn linked(&self) -> Result<()> {
         let mut process = self.0.process.subscribe();
         let linked = tokio::time::timeout(START_LIMIT, process.wait_for(Option::is_some)).await;
-        if matches!(linked, Ok(Ok(_))) { Ok(()) } else { Err(Fault::VaultUnavailable.into()) }
+        if matches!(linked, Ok(Ok(_))) { Ok(()) } else { Err(self.unavailable()) }
+    }
+
+    /// Why there is no vault.
+    fn unavailable(&self) -> Error {
+        match self.state().refused {
+            Some(VaultError::MemoryNotLocked) => Fault::VaultUnavailable
+                .because("it may not lock as much memory as it needs to keep keys out of swap and dumps")
+                .told_as(
+                    "the vault does not start",
+                    "raise RLIMIT_MEMLOCK to 8 MiB or more (`ulimit -l 8192`, or LimitMEMLOCK= of the service) and start the \
+                     agent again",
+                )
+                .with("limit", "RLIMIT_MEMLOCK"),
+            _ => Fault::VaultUnavailable.into(),
+        }
     }
 
     /// Sends a request and waits for its answer. When that does not come in time the link is closed: a vault that
@@ -99,15 +117,18 @@ impl Vault {
     /// Queues a request at once, so that it goes out even if nobody waits for the answer.
     fn post(&self, request: &Request, descriptors: Vec<OwnedFd>) -> Result<Waiting> {
         let needs_person = !descriptors.is_empty();
-        let id = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let id = self.0.last.fetch_add(1, Ordering::Relaxed) + 1;
         let frame = encode_request(id, request).map_err(|_| Fault::MessageTooLarge)?;
         let (sender, receiver) = oneshot::channel();
         let link = {
             let mut state = self.state();
-            let link = state.link.clone().ok_or(Fault::VaultUnavailable)?;
-            state.waiting.insert(id, sender);
+            let link = state.link.clone();
+            if link.is_some() {
+                state.waiting.insert(id, sender);
+            }
             link
         };
+        let link = link.ok_or_else(|| self.unavailable())?;
         let waiting =
             Waiting { vault: self.clone(), id, needs_person, receiver, closed: link.closed.clone() };
         if link.queue.try_send(Outgoing { frame, descriptors }).is_err() {
@@ -210,7 +231,18 @@ impl Vault {
     }
 
     fn deliver(&self, id: u64, response: Response) {
-        let waiting = self.state().waiting.remove(&id);
+        let waiting = {
+            let mut state = self.state();
+            state.refused = match &response {
+                // It will end, and says why.
+                Response::Error(error) if id == 0 => Some(*error),
+                _ => None,
+            };
+            state.waiting.remove(&id)
+        };
+        if let (0, Response::Error(error)) = (id, &response) {
+            return tracing::error!(%error, "the vault does not start");
+        }
         let unclaimed = match waiting {
             Some(sender) => sender.send(response).err(),
             None => Some(response),
@@ -244,7 +276,7 @@ impl Waiting {
     async fn answer(mut self, limit: Duration) -> Result<Response> {
         let response = match tokio::time::timeout(limit, &mut self.receiver).await {
             Ok(Ok(response)) => response,
-            Ok(Err(_)) => return Err(Fault::VaultUnavailable.into()),
+            Ok(Err(_)) => return Err(self.vault.unavailable()),
             Err(_) => {
                 tracing::error!("the vault does not answer and is replaced");
                 self.closed.cancel();

@@ -65,7 +65,7 @@ async fn answers_find_their_calls_in_any_order() {
         }
     }
     pids.sort_unstable();
-    assert_eq!(pids, (0..8).collect::<Vec<_>>());
+    assert_eq!(pids, (1..9).collect::<Vec<_>>());
     drop(player.await.unwrap());
 }
 
@@ -79,6 +79,24 @@ async fn when_the_vault_dies_no_call_hangs() {
     assert_eq!(call.await.unwrap().err().unwrap().fault(), Fault::VaultUnavailable);
     let again = vault.call(&Request::Status, Vec::new()).await;
     assert_eq!(again.err().unwrap().fault(), Fault::VaultUnavailable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn why_a_vault_does_not_start_is_told_to_every_call() {
+    let (vault, theirs) = linked();
+    ready(&vault).await;
+    let calling = vault.clone();
+    let call = tokio::spawn(async move { calling.call(&Request::Status, Vec::new()).await });
+    let refused = tokio::task::spawn_blocking(move || {
+        read_ids(&theirs, 1);
+        answer(&theirs, 0, &Response::Error(VaultError::MemoryNotLocked));
+    });
+    refused.await.unwrap();
+    for refused in [call.await.unwrap(), vault.call(&Request::Status, Vec::new()).await] {
+        let refused = refused.err().unwrap();
+        assert_eq!(refused.fault(), Fault::VaultUnavailable);
+        assert!(refused.to_string().contains("RLIMIT_MEMLOCK"), "{refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
