@@ -25,6 +25,7 @@ test: ## Runs every test.
 	@scripts/need build test
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
+	@scripts/miri
 	@client-stubs/python/test
 	@client-stubs/typescript/test
 

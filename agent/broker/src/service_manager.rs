@@ -104,7 +104,7 @@ async fn signs_of_life(agent: Arc<Agent>, period: Duration) {
     let third = period / 3;
     let mut well = true;
     while !agent.stopping.is_cancelled() {
-        let answered = matches!(tokio::time::timeout(third, agent.vault.answers()).await, Ok(Ok(())));
+        let answered = matches!(tokio::time::timeout(third, agent.vault.answers()).await, Ok(Ok(_)));
         if answered {
             tell(&[NotifyState::Watchdog]).await;
         } else if well {

@@ -55,12 +55,12 @@ impl RootCredential {
     pub fn open(
         credential: &SoftwareCertificate,
         account: &AccountState,
-        seals: &[Vec<u8>],
+        seals: &[impl AsRef<[u8]>],
     ) -> Result<Self, RootError> {
         let record = own_record(credential, account).ok_or(NotLive)?;
         let mut failure = SealMissing;
         for envelope in seals {
-            let opened = match RootKeySeal::open(envelope, credential.encryption_key()) {
+            let opened = match RootKeySeal::open(envelope.as_ref(), credential.encryption_key()) {
                 Ok(opened) => opened,
                 Err(EnvelopeError::NotARecipient) => continue,
                 Err(_) => {

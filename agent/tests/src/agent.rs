@@ -27,6 +27,7 @@ pub struct Agent {
     broker: Option<Process>,
     clock: Option<String>,
     mount: Option<String>,
+    memlock: Option<usize>,
 }
 
 impl Agent {
@@ -62,7 +63,7 @@ impl Agent {
         )
         .unwrap();
         std::fs::write(dir.path().join("agent.toml"), config).unwrap();
-        Self { dir, broker: None, clock: None, mount: None }
+        Self { dir, broker: None, clock: None, mount: None, memlock: None }
     }
 
     /// The command that starts the broker, with everything in the agent's own folder.
@@ -70,9 +71,14 @@ impl Agent {
     pub fn command(&self) -> Command {
         let broker = binaries::path("life-agentd");
         let mut command = match &self.clock {
-            None => match &self.mount {
-                None => Command::new(broker),
-                Some(options) => {
+            None => match (&self.mount, self.memlock) {
+                (None, None) => Command::new(broker),
+                (None, Some(bytes)) => {
+                    let mut command = limited(bytes);
+                    command.arg(broker);
+                    command
+                }
+                (Some(options), _) => {
                     let script = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && shift 2 && exec \"$@\"";
                     let mut command = Command::new("unshare");
                     command.args(["-m", "sh", "-c", script, "sh", options]).arg(self.state()).arg(broker);
@@ -114,6 +120,11 @@ impl Agent {
     pub fn move_clock(&mut self, shift: &str) {
         self.shift_clock(shift);
         std::fs::write(self.clock_file(), shift).unwrap();
+    }
+
+    /// Lets the processes started from now on lock so many bytes and no more.
+    pub fn limit_locked_memory(&mut self, bytes: usize) {
+        self.memlock = Some(bytes);
     }
 
     fn clock_file(&self) -> PathBuf {
@@ -199,6 +210,18 @@ impl Agent {
     pub async fn clients(&self) -> Clients {
         Clients::over(self.channel().await)
     }
+}
+
+/// What runs a program with a limit on locked memory that no privilege lifts; the program is its next argument.
+fn limited(memlock: usize) -> Command {
+    let mut command = Command::new("env");
+    if rustix::process::geteuid().is_root() {
+        // Root locks as much as it likes.
+        command.args(["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "--"]);
+    }
+    let script = format!("ulimit -l {} && exec \"$@\"", memlock / 1024);
+    command.args(["sh", "-c", &script, "sh"]);
+    command
 }
 
 /// Clients for every service.

@@ -50,6 +50,8 @@ fn the_set_up_is_as_promised_and_goes_away() {
     let unlocked: Vec<_> = status["identities"].as_array().unwrap().iter().map(|one| &one["uid"]).collect();
     assert_eq!(unlocked.len(), 3);
     assert_eq!(status["platform"]["up"], true);
+    let memory = |field: &str| status["vault_memory"][field].as_u64().unwrap();
+    assert!(memory("locked") > memory("arena") && memory("used") > 0);
     let (broker, vault) =
         (status["broker"]["pid"].as_u64().unwrap(), status["vault"]["pid"].as_u64().unwrap());
     assert_eq!(Some(broker), dev.summary["processes"]["agent"].as_u64());

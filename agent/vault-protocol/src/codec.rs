@@ -1,5 +1,7 @@
 //! The encoding of fields: big-endian integers, and bytes behind a `u32be` length.
 
+use crate::entries::Entries;
+
 /// The body of a frame is not exactly one well-formed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message is not well-formed")]
@@ -38,6 +40,11 @@ pub(crate) trait Sink {
     fn bytes(&mut self, bytes: &[u8]) {
         self.length(bytes.len());
         self.raw(bytes);
+    }
+
+    fn entries(&mut self, items: &Entries) {
+        self.length(items.len());
+        items.iter().for_each(|item| self.bytes(item));
     }
 
     fn list(&mut self, items: &[Vec<u8>]) {
@@ -115,6 +122,20 @@ impl<'a> Reader<'a> {
     pub(crate) fn list(&mut self, max_items: usize, max_each: usize) -> Result<Vec<Vec<u8>>, DecodeError> {
         let count = self.length(max_items)?;
         (0..count).map(|_| self.bytes(max_each).map(<[u8]>::to_vec)).collect()
+    }
+
+    pub(crate) fn entries(&mut self, max_items: usize, max_each: usize) -> Result<Entries, DecodeError> {
+        let count = self.length(max_items)?;
+        // Once to count, so that the block never grows.
+        let (mut ahead, mut total) = (Reader(self.0), 0);
+        for _ in 0..count {
+            total += ahead.bytes(max_each)?.len();
+        }
+        let mut entries = Entries::with_capacity(count, total);
+        for _ in 0..count {
+            entries.push(self.bytes(max_each)?);
+        }
+        Ok(entries)
     }
 
     /// Refuses trailing bytes.

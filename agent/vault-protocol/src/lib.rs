@@ -16,16 +16,20 @@
 //! so that the broker can use it with an asynchronous socket and the vault with a plain one.
 
 mod codec;
+mod entries;
 pub mod error;
 pub mod frame;
 pub mod fuzz_entry;
+mod memory;
 pub mod request;
 mod request_codec;
 pub mod response;
 pub mod table;
 
+pub use entries::Entries;
 pub use error::VaultError;
 pub use frame::{Frame, FrameDecoder, FrameError, encode_request, encode_response};
+pub use memory::MemoryUse;
 pub use request::{PendingId, Prompt, Request, RequestKind, SecretSource, SessionId, WorkingKeyAlgorithm};
 pub use response::Response;
 pub use table::{State, TABLE};

@@ -4,6 +4,7 @@ use life_pki::{KeySlot, ParticipantKind, Uid};
 use life_sys::secret::SecretBytes;
 
 use crate::codec::DecodeError;
+use crate::entries::Entries;
 
 /// The largest PKCS#12 file, in bytes.
 pub const MAX_PKCS12: usize = 64 * 1024;
@@ -172,9 +173,9 @@ pub enum Request {
         /// The session.
         session: SessionId,
         /// The whole account log (DER entries), first to last.
-        log: Vec<Vec<u8>>,
+        log: Entries,
         /// Root key seals (envelopes, DER) that may be meant for this credential.
-        seals: Vec<Vec<u8>>,
+        seals: Entries,
         /// The time to judge the log at, in Unix seconds: no entry may lie ahead of it. It comes from the broker, as when a
         /// software certificate is opened.
         now: i64,

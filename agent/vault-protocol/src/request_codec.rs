@@ -45,8 +45,8 @@ impl Request {
             }
             Self::OpenRoot { session, log, seals, now } => {
                 out.u64(session.0);
-                out.list(log);
-                out.list(seals);
+                out.entries(log);
+                out.entries(seals);
                 out.i64(*now);
             }
             Self::OpenSoftwareCertificate { pkcs12, secret, now, expected } => {
@@ -63,6 +63,12 @@ impl Request {
                 out.bytes(data);
             }
         }
+    }
+
+    /// What kind of request a frame's body begins as; none for what is no request.
+    #[must_use]
+    pub fn kind_of(body: &[u8]) -> Option<RequestKind> {
+        RequestKind::from_number(*body.first()?).ok()
     }
 
     /// Reads a request from the body of a frame.
@@ -105,8 +111,8 @@ impl Request {
             },
             RequestKind::OpenRoot => Self::OpenRoot {
                 session: SessionId(input.u64()?),
-                log: input.list(MAX_LOG_ENTRIES, MAX_LOG_ENTRY)?,
-                seals: input.list(MAX_SEALS, MAX_ENVELOPE)?,
+                log: input.entries(MAX_LOG_ENTRIES, MAX_LOG_ENTRY)?,
+                seals: input.entries(MAX_SEALS, MAX_ENVELOPE)?,
                 now: input.i64()?,
             },
             RequestKind::SignAttributes => Self::SignAttributes {

@@ -5,6 +5,7 @@ use life_sys::secret::Key256;
 
 use crate::codec::{DecodeError, Reader, Sink};
 use crate::error::VaultError;
+use crate::memory::MemoryUse;
 use crate::request::{
     MAX_CERTIFICATE, MAX_CERTIFICATES, MAX_ENVELOPE, MAX_LOG_ENTRIES, MAX_LOG_ENTRY, MAX_PKCS12, PendingId,
     SessionId,
@@ -89,6 +90,8 @@ pub enum Response {
         sessions: u32,
         /// How many accounts are pending.
         pendings: u32,
+        /// Its memory.
+        memory: MemoryUse,
     },
     /// To Mac.
     Tag([u8; 32]),
@@ -102,11 +105,12 @@ impl Response {
                 out.u8(2);
                 error.encode(out);
             }
-            Self::Status { pid, sessions, pendings } => {
+            Self::Status { pid, sessions, pendings, memory } => {
                 out.u8(3);
                 out.u32(*pid);
                 out.u32(*sessions);
                 out.u32(*pendings);
+                memory.encode(out);
             }
             Self::Account {
                 pending,
@@ -179,7 +183,12 @@ impl Response {
         let response = match input.u8()? {
             1 => Self::Done,
             2 => Self::Error(VaultError::decode(&mut input)?),
-            3 => Self::Status { pid: input.u32()?, sessions: input.u32()?, pendings: input.u32()? },
+            3 => Self::Status {
+                pid: input.u32()?,
+                sessions: input.u32()?,
+                pendings: input.u32()?,
+                memory: MemoryUse::decode(&mut input)?,
+            },
             4 => Self::Account {
                 pending: PendingId(input.u64()?),
                 credential_id: input.array()?,

@@ -55,8 +55,8 @@ fn requests() -> Vec<Request> {
         ),
         Request::OpenRoot {
             session,
-            log: vec![b"entry".to_vec()],
-            seals: vec![b"seal".to_vec(), vec![]],
+            log: vec![b"entry"].into(),
+            seals: vec![b"seal".to_vec(), vec![]].into(),
             now: 1_800_000_000,
         },
         Request::SignAttributes { session, attributes: b"attributes".to_vec() },
@@ -72,7 +72,21 @@ fn requests() -> Vec<Request> {
 fn responses() -> Vec<Response> {
     let mut responses = vec![
         Response::Done,
-        Response::Status { pid: 1, sessions: 2, pendings: 3 },
+        Response::Status {
+            pid: 1,
+            sessions: 2,
+            pendings: 3,
+            memory: MemoryUse {
+                arena: 4,
+                used: 5,
+                peak: 6,
+                locked: 7,
+                large: 8,
+                large_peak: 9,
+                large_unlocked: 10,
+                refused: 11,
+            },
+        },
         Response::Account {
             pending: PendingId(7),
             credential_id: [9; 16],
@@ -187,8 +201,12 @@ fn cut_and_lengthened_messages_are_refused() {
 #[test]
 fn absurd_lengths_allocate_nothing() {
     // A count of 4,294,967,295 log entries, and a file of as many bytes.
-    let mut log =
-        request_body(&Request::OpenRoot { session: SessionId(1), log: vec![], seals: vec![], now: 0 });
+    let mut log = request_body(&Request::OpenRoot {
+        session: SessionId(1),
+        log: Entries::default(),
+        seals: Entries::default(),
+        now: 0,
+    });
     log[9..13].copy_from_slice(&[0xff; 4]);
     assert!(Request::decode(&log).is_err());
     assert!(Request::decode(&[7, 0xff, 0xff, 0xff, 0xff, 0]).is_err());

@@ -8,14 +8,17 @@ use life_vault_protocol::frame::MAX_DESCRIPTORS;
 use life_vault_protocol::{FrameDecoder, Request, VaultError};
 use zeroize::Zeroize;
 
+use crate::room::{Lease, Room};
 use crate::server::ServeError;
 
 const BUFFER: usize = 64 * 1024;
 
 /// One request, or why there is none in a frame that was otherwise well-formed.
-pub(crate) struct Received {
+pub(crate) struct Received<'a> {
     /// The frame's id, for the answer.
     pub(crate) id: u64,
+    /// The memory that it may need, until it is answered or passed on.
+    pub(crate) lease: Option<Lease<'a>>,
     /// The request and the descriptors it asked for.
     pub(crate) request: Result<(Request, Vec<OwnedFd>), VaultError>,
 }
@@ -50,16 +53,16 @@ impl Inbox {
     /// Waits for the next request; `None` when the broker has closed its end, and ever after.
     ///
     /// Fails for good when the broker breaks the framing, sends too many descriptors, or goes in the middle of a frame.
-    pub(crate) fn next(&mut self) -> Result<Option<Received>, ServeError> {
+    pub(crate) fn next<'a>(&mut self, room: &'a Room) -> Result<Option<Received<'a>>, ServeError> {
         if self.ended {
             return Ok(None);
         }
-        let next = self.read_on();
+        let next = self.read_on(room);
         self.ended = !matches!(next, Ok(Some(_)));
         next
     }
 
-    fn read_on(&mut self) -> Result<Option<Received>, ServeError> {
+    fn read_on<'a>(&mut self, room: &'a Room) -> Result<Option<Received<'a>>, ServeError> {
         loop {
             let mut rest = self.buffer.get(self.pending.clone()).unwrap_or_default();
             let frame = self.decoder.next_frame(&mut rest)?;
@@ -70,11 +73,17 @@ impl Inbox {
             self.buffer.get_mut(done).unwrap_or_default().zeroize();
             if let Some(frame) = frame {
                 let descriptors = self.descriptors()?;
-                // EXPOSE: parsed; secrets inside go into types of their own.
-                let request = Request::decode(frame.body.expose())
+                let (lease, request) = match room.for_request(frame.body.expose()) {
+                    // EXPOSE: parsed; secrets inside go into types of their own.
+                    Ok(lease) => (Some(lease), Request::decode(frame.body.expose())),
+                    Err(error) => {
+                        return Ok(Some(Received { id: frame.id, lease: None, request: Err(error) }));
+                    }
+                };
+                let request = request
                     .map_err(|_| VaultError::Malformed)
                     .and_then(|request| with_descriptors(request, descriptors));
-                return Ok(Some(Received { id: frame.id, request }));
+                return Ok(Some(Received { id: frame.id, lease, request }));
             }
             if !self.fill()? {
                 return Ok(None);

@@ -22,6 +22,7 @@ mod log;
 mod operations;
 mod outbox;
 pub mod process;
+mod room;
 mod secret_source;
 mod server;
 mod slow;

@@ -17,6 +17,7 @@ use crate::keep::{Epoch, Keep};
 use crate::operations::{perform, perform_slow};
 use crate::outbox::{Answers, Outbox};
 use crate::process::{Memory, ProcessError};
+use crate::room::{Lease, Room};
 use crate::secret_source::Source;
 use crate::slow::{PendingCertificate, Slow, SlowJob, SlowWork};
 use crate::thread::{Desk, Gate};
@@ -45,8 +46,9 @@ pub enum ServeError {
 }
 
 /// A frame that was read.
-struct Task {
+struct Task<'a> {
     id: u64,
+    lease: Option<Lease<'a>>,
     since: Instant,
     request: Result<Read, VaultError>,
 }
@@ -62,6 +64,7 @@ struct Server {
     inbox: Mutex<Inbox>,
     outbox: Outbox,
     keep: Keep,
+    room: Room,
     slow: Slow,
     waiter: Waiter,
     failure: Mutex<Option<ServeError>>,
@@ -73,6 +76,7 @@ pub(crate) fn serve(socket: UnixStream, memory: Memory) -> Result<(), ProcessErr
         outbox: Outbox::new(socket.try_clone().map_err(ServeError::Io)?),
         inbox: Mutex::new(Inbox::new(socket)),
         keep: Keep::default(),
+        room: Room::default(),
         slow: Slow::default(),
         waiter: Waiter::new().map_err(ServeError::Io)?,
         failure: Mutex::new(None),
@@ -126,7 +130,7 @@ impl Server {
     /// caller's frame and can be wiped before the answers go out.
     #[inline(never)]
     fn turn(&self) -> Result<Option<Answers>, ServeError> {
-        let Some(Task { id, since, request }) = self.read()? else { return Ok(None) };
+        let Some(Task { id, lease, since, request }) = self.read()? else { return Ok(None) };
         let mut answers = Answers::default();
         match request {
             Ok(request) => self.take(id, since, request, &mut answers),
@@ -135,14 +139,15 @@ impl Server {
                 answers.add(id, &Response::Error(error));
             }
         }
+        drop(lease);
         Ok(Some(answers))
     }
 
     /// Reads one request, and does what must be done in the order of reading: a request that was read before a lock
     /// or a cancellation must not get past it.
-    fn read(&self) -> Result<Option<Task>, ServeError> {
+    fn read(&self) -> Result<Option<Task<'_>>, ServeError> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(received) = inbox.next()? else { return Ok(None) };
+        let Some(received) = inbox.next(&self.room)? else { return Ok(None) };
         let epoch = self.keep.epoch();
         let request = received.request.and_then(|(request, descriptors)| {
             let waits = !descriptors.is_empty();
@@ -151,7 +156,7 @@ impl Server {
             }
             Ok(Read { request, descriptors, epoch })
         });
-        Ok(Some(Task { id: received.id, since: Instant::now(), request }))
+        Ok(Some(Task { id: received.id, lease: received.lease, since: Instant::now(), request }))
     }
 
     /// Answers a request at once, or passes it to those who take longer.
@@ -189,7 +194,7 @@ impl Server {
                 }),
             request => {
                 let handle = handle(&request);
-                let response = guarded(|| perform(&self.keep, request));
+                let response = guarded(|| perform(&self.keep, &self.room, request));
                 answered(answers, id, since, kind, handle, response);
                 Ok(())
             }
@@ -259,7 +264,10 @@ impl Server {
     fn slow_turn(&self, job: SlowJob) -> Answers {
         let SlowJob { id, since, work } = job;
         let kind = work.kind();
-        let response = guarded(|| perform_slow(&self.keep, work));
+        let response = match self.room.set_aside(work.memory()) {
+            Ok(_lease) => guarded(|| perform_slow(&self.keep, work)),
+            Err(error) => Response::Error(error),
+        };
         if kind == RequestKind::GenerateAccount {
             // The waiting thread has to know of it, to let it expire.
             self.waiter.wake();

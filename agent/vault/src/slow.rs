@@ -29,6 +29,15 @@ pub(crate) struct PendingCertificate {
 }
 
 impl SlowWork {
+    /// The memory that it may need, what it keeps included, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            // A file is read by two parsers, each of which decrypts and copies what is inside.
+            Self::Open { certificate, .. } => 64 * 1024 + 8 * certificate.pkcs12.len(),
+            Self::Export { .. } | Self::Generate { .. } => 384 * 1024,
+        }
+    }
+
     pub(crate) fn kind(&self) -> RequestKind {
         match self {
             Self::Export { .. } => RequestKind::ExportSoftwareCertificate,

@@ -112,7 +112,8 @@ fn registration_export_and_unlock() {
         let Response::Opened { session, .. } = vault.call(&open_request(&file, PASSPHRASE)) else {
             panic!("not opened")
         };
-        let open_root = Request::OpenRoot { session, log, seals: vec![seal], now: now().unix() };
+        let open_root =
+            Request::OpenRoot { session, log: log.into(), seals: vec![seal].into(), now: now().unix() };
         let Response::Root { generation, root_spki, credential_id, genesis, head } = vault.call(&open_root)
         else {
             panic!("no root")

@@ -55,7 +55,7 @@ fn the_broker_dies_and_the_vault_with_it() {
     vault.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     // It lives; its socket stays open here; and the kernel ends it all the same.
     vault.write_all(encode_request(1, &Request::Status).unwrap().expose()).unwrap();
-    assert!(read_some(&mut vault, &mut [0; 64]).unwrap() > 0);
+    assert!(read_some(&mut vault, &mut [0; 256]).unwrap() > 0);
     broker.kill().unwrap();
     broker.wait().unwrap();
     assert_eq!(read_some(&mut vault, &mut [0; 64]).unwrap(), 0);

@@ -198,7 +198,12 @@ fn roots_open_only_from_verified_logs_and_own_seals() {
     let mut vault = Vault::start();
     let session = vault.open(&alice, &ca);
     let mut refused = |log: &[Vec<u8>], seals: Vec<Vec<u8>>| {
-        vault.refusal(&Request::OpenRoot { session, log: log.to_vec(), seals, now: now().unix() })
+        vault.refusal(&Request::OpenRoot {
+            session,
+            log: log.to_vec().into(),
+            seals: seals.into(),
+            now: now().unix(),
+        })
     };
     let good = alice.seal(|_| {});
     // The log: none, cut short, another user's, changed, or the user's but without this credential.
@@ -223,7 +228,7 @@ fn roots_open_only_from_verified_logs_and_own_seals() {
     );
     // After all that the right ones still work, once.
     let request_at = |now| {
-        let (log, seals) = (alice.log.clone(), vec![good.clone()]);
+        let (log, seals) = (alice.log.clone().into(), vec![good.clone()].into());
         Request::OpenRoot { session, log, seals, now }
     };
     let request = || request_at(now().unix());
@@ -335,7 +340,9 @@ fn about_a_handle(kind: RequestKind, session: SessionId, pending: PendingId) -> 
             passphrase: secret(PASSPHRASE),
         },
         RequestKind::DiscardAccount => Request::DiscardAccount { pending },
-        RequestKind::OpenRoot => Request::OpenRoot { session, log: vec![], seals: vec![], now: 0 },
+        RequestKind::OpenRoot => {
+            Request::OpenRoot { session, log: Entries::default(), seals: Entries::default(), now: 0 }
+        }
         RequestKind::SignAttributes => Request::SignAttributes { session, attributes: vec![] },
         RequestKind::SignTls => Request::SignTls { session, input: vec![] },
         RequestKind::UnwrapContentKey => Request::UnwrapContentKey { session, recipient_info: vec![] },

@@ -17,10 +17,28 @@ use crate::error::{Fault, Result};
 /// A watcher may leave events unread as long as it likes: it loses the oldest.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
+/// How long the status waits for the vault's.
+const VAULT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The service Agent.
 pub struct AgentService(pub Arc<Agent>);
 
 impl AgentService {
+    /// What the vault says of its memory; nothing while it does not answer.
+    async fn vault_memory(&self) -> Option<v1::VaultMemory> {
+        let memory = tokio::time::timeout(VAULT_PATIENCE, self.0.vault.answers()).await.ok()?.ok()?;
+        Some(v1::VaultMemory {
+            arena_bytes: memory.arena,
+            used_bytes: memory.used,
+            peak_bytes: memory.peak,
+            locked_bytes: memory.locked,
+            large_bytes: memory.large,
+            large_peak_bytes: memory.large_peak,
+            large_unlocked_bytes: memory.large_unlocked,
+            refused_requests: memory.refused,
+        })
+    }
+
     fn platform(&self) -> Option<v1::PlatformStatus> {
         let (origin, ca_fingerprint) = self.0.platform.describe()?;
         let up = self.0.platform.up();
@@ -45,6 +63,7 @@ impl agent_server::Agent for AgentService {
             identities: agent.identities.list().iter().map(|identity| identity.to_wire()).collect(),
             platform: self.platform(),
             vault_restarts: agent.vault_restarts.load(Ordering::Relaxed),
+            vault_memory: self.vault_memory().await,
             descriptor_socket: agent.paths.descriptor_socket.to_string_lossy().into_owned(),
         }))
     }

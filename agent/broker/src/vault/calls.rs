@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use life_pki::{KeySlot, ParticipantKind, Uid};
 use life_sys::secret::{Key256, SecretBytes};
-use life_vault_protocol::{PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm};
+use life_vault_protocol::{
+    MemoryUse, PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm,
+};
 
 use super::link::{Vault, unexpected};
 use crate::error::{Fault, Result};
@@ -120,7 +122,7 @@ pub struct Root {
 impl Session {
     /// Opens the root credential.
     pub async fn open_root(&self, log: Vec<Vec<u8>>, seals: Vec<Vec<u8>>, now: i64) -> Result<Root> {
-        let request = Request::OpenRoot { session: self.id, log, seals, now };
+        let request = Request::OpenRoot { session: self.id, log: log.into(), seals: seals.into(), now };
         // The request holds nothing else that could be long.
         let answer = self.vault.call(&request, Vec::new()).await.map_err(|error| match error.fault() {
             Fault::MessageTooLarge => {
@@ -224,12 +226,12 @@ impl Vault {
         }
     }
 
-    /// Waits until the vault says that it is there.
+    /// Waits until the vault says that it is there, and what its memory is used for.
     ///
     /// # Errors
     /// VAULT_UNAVAILABLE when there is none, or none that answers.
-    pub async fn answers(&self) -> Result<()> {
-        ask!(self, Request::Status, Response::Status { .. } => ())
+    pub async fn answers(&self) -> Result<MemoryUse> {
+        ask!(self, Request::Status, Response::Status { memory, .. } => memory)
     }
 
     /// Wipes everything: asked for at once, whatever becomes of the caller. The future is ready when it is wiped, or

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 JSON: {\"version\",\"broker\":{\"pid\",\"start_time\"},\"vault\":{\"pid\",\"start_time\"} or null,\"vault_restarts\",
+  \"vault_memory\":{\"arena\",\"used\",\"peak\",\"locked\",\"large\",\"large_peak\",\"large_unlocked\",\"refused_requests\"} or null,
   \"descriptor_socket\",\"identities\":[{\"user\",\"uid\",\"credential\",\"credential_kind\",\"state\",\"unlock_time\",\
 \"expire_time\",
   \"generation\"}],\"platform\":{\"origin\",\"up\",\"check_time\",\"ca_fingerprint\"} or null}")]
@@ -32,9 +33,23 @@ struct Status {
     broker: Option<Process>,
     vault: Option<Process>,
     vault_restarts: u32,
+    vault_memory: Option<Memory>,
     descriptor_socket: String,
     identities: Vec<Identity>,
     platform: Option<Platform>,
+}
+
+/// The vault's memory, in bytes.
+#[derive(Serialize)]
+struct Memory {
+    arena: u64,
+    used: u64,
+    peak: u64,
+    locked: u64,
+    large: u64,
+    large_peak: u64,
+    large_unlocked: u64,
+    refused_requests: u64,
 }
 
 #[derive(Serialize)]
@@ -80,6 +95,7 @@ impl From<v1::GetStatusResponse> for Status {
             broker: status.broker.map(Process::from),
             vault: status.vault.map(Process::from),
             vault_restarts: status.vault_restarts,
+            vault_memory: status.vault_memory.map(Memory::from),
             descriptor_socket: status.descriptor_socket,
             identities: status.identities.into_iter().map(Identity::from).collect(),
             platform: status.platform.map(|platform| Platform {
@@ -88,6 +104,21 @@ impl From<v1::GetStatusResponse> for Status {
                 check_time: time_or_none(platform.check_time),
                 ca_fingerprint: platform.ca_fingerprint,
             }),
+        }
+    }
+}
+
+impl From<v1::VaultMemory> for Memory {
+    fn from(memory: v1::VaultMemory) -> Self {
+        Self {
+            arena: memory.arena_bytes,
+            used: memory.used_bytes,
+            peak: memory.peak_bytes,
+            locked: memory.locked_bytes,
+            large: memory.large_bytes,
+            large_peak: memory.large_peak_bytes,
+            large_unlocked: memory.large_unlocked_bytes,
+            refused_requests: memory.refused_requests,
         }
     }
 }
@@ -131,6 +162,17 @@ impl Report for Status {
         }
         if self.vault_restarts > 0 {
             let _infallible = writeln!(text, "vault restarts: {}", self.vault_restarts);
+        }
+        if let Some(memory) = &self.vault_memory {
+            let kib = |bytes: u64| bytes / 1024;
+            let _infallible = writeln!(
+                text,
+                "vault memory: {} KiB of {} KiB in use, at most {}; {} KiB locked",
+                kib(memory.used),
+                kib(memory.arena),
+                kib(memory.peak),
+                kib(memory.locked)
+            );
         }
         let _infallible = match &self.platform {
             Some(platform) => {

@@ -12,8 +12,9 @@ use life_pki::{CredentialKind, KeySlot, ParticipantKind, PrivateKey, PublicKey, 
 use life_sys::secret::{Key256, SecretBytes};
 use p12_keystore::{KeyStore, KeyStoreEntry, PrivateKeyChain};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SignatureAlgorithm, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    SignatureAlgorithm, date_time_ymd,
 };
 
 pub const ALICE: &str = "a11ce000-0000-4000-8000-000000000001";
@@ -47,6 +48,15 @@ impl Authority {
 
     pub fn der(&self) -> Vec<u8> {
         self.der.clone()
+    }
+
+    /// Another certificate of an authority, with an extension of so many bytes.
+    pub fn padded(len: usize) -> Vec<u8> {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        let padding = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![7; len]);
+        params.custom_extensions = vec![padding];
+        params.self_signed(&key).unwrap().der().to_vec()
     }
 
     /// A certificate that is valid in the years 2026 and 2027.
@@ -204,6 +214,11 @@ impl Account {
 
     /// The software certificate, with few iterations so that tests need not wait.
     pub fn file(&self, ca: &Authority, passphrase: &str) -> Vec<u8> {
+        self.file_with(ca, passphrase, &[])
+    }
+
+    /// The software certificate with further certificates in it.
+    pub fn file_with(&self, ca: &Authority, passphrase: &str, more: &[Vec<u8>]) -> Vec<u8> {
         let mut store = KeyStore::new();
         for ((slot, key), own) in WORKING_SLOTS.iter().zip(&self.keys).zip(&self.certificates) {
             let certificates =
@@ -212,6 +227,10 @@ impl Account {
             let key = p12_keystore::PrivateKey::from_der(key.to_pkcs8().expose()).unwrap();
             let chain = PrivateKeyChain::new(key_id.0.as_slice(), key, certificates);
             store.add_entry(slot.name(), KeyStoreEntry::PrivateKeyChain(chain));
+        }
+        for (i, der) in more.iter().enumerate() {
+            let certificate = p12_keystore::Certificate::from_der(der).unwrap();
+            store.add_entry(&format!("more {i}"), KeyStoreEntry::Certificate(certificate));
         }
         store.writer(passphrase).encryption_iterations(1000).mac_iterations(1000).write().unwrap()
     }

@@ -3,7 +3,8 @@
 //!
 //! [`Arena`] is a process's `#[global_allocator]`; [`crate::aws_lc`] has AWS-LC's heap come from here as well. It serves
 //! from the first allocation on, before `main`; [`lock`] is called by `main` before there is any secret. Blocks of 256 KiB
-//! and more get mappings of their own, locked as far as the limit allows.
+//! and more get mappings of their own, locked as far as the limit allows, and so do blocks of 32 KiB and more that find
+//! no room in one piece.
 //!
 //! There is no falling back: when the arena is used up the process ends, and what it held goes with it. Whoever takes
 //! requests looks at [`usage`] first and refuses what might not fit.
@@ -26,6 +27,8 @@ use spin::Spin;
 /// The arena's size, in bytes: with the stacks of the vault's threads it fits RLIMIT_MEMLOCK's usual 8 MiB.
 pub const SIZE: usize = 4 << 20;
 const PAGES: usize = SIZE / PAGE;
+/// From this size on, in bytes, a block that does not fit the arena in one piece gets a mapping of its own.
+const LONG: usize = 32 * 1024;
 
 static STATE: Spin<State> =
     Spin::new(State { start: None, locked: false, book: Book::new(), large: Large::new() });
@@ -101,8 +104,12 @@ impl State {
             return (align <= PAGE).then(|| self.large.take(size))?;
         }
         let start = self.start()?;
-        let block = self.book.take(size, align)?;
-        Some((start + block.offset) as *mut u8)
+        match self.book.take(size, align) {
+            Some(block) => Some((start + block.offset) as *mut u8),
+            // The arena may have room, but cut up: messages of this size are no keys.
+            None if size >= LONG && align <= PAGE => self.large.take(size),
+            None => None,
+        }
     }
 
     /// The block that begins there.

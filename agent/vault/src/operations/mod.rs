@@ -6,11 +6,12 @@ mod session;
 use life_vault_protocol::{Request, Response, VaultError};
 
 use crate::keep::Keep;
+use crate::room::Room;
 use crate::slow::SlowWork;
 
 /// Performs a quick request. Never inlined: when it returns, its stack frames are below the caller's and can be wiped.
 #[inline(never)]
-pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
+pub(crate) fn perform(keep: &Keep, room: &Room, request: Request) -> Response {
     answer(match request {
         Request::AnswerChallenge { pending, slot, envelope } => {
             account::answer_challenge(keep, pending, slot, &envelope)
@@ -26,7 +27,7 @@ pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
             session::sign_attributes(keep, session, &attributes)
         }
         Request::SignTls { session, input } => session::sign_tls(keep, session, &input),
-        Request::Status => Ok(status(keep)),
+        Request::Status => Ok(status(keep, room)),
         Request::UnwrapContentKey { session, recipient_info } => {
             session::unwrap_content_key(keep, session, &recipient_info)
         }
@@ -55,8 +56,13 @@ fn answer(result: Result<Response, VaultError>) -> Response {
     result.unwrap_or_else(Response::Error)
 }
 
-fn status(keep: &Keep) -> Response {
+fn status(keep: &Keep, room: &Room) -> Response {
     let (sessions, pendings) = keep.counts();
     let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-    Response::Status { pid: std::process::id(), sessions: count(sessions), pendings: count(pendings) }
+    Response::Status {
+        pid: std::process::id(),
+        sessions: count(sessions),
+        pendings: count(pendings),
+        memory: room.usage(),
+    }
 }

@@ -5,7 +5,7 @@ use life_envelope::{OwnKey, Purpose, RecipientId, RecipientInfo, SignatureAlgori
 use life_pki::Timestamp;
 use life_pki::account_log::verify_for;
 use life_sys::secret::{Key256, SecretBytes};
-use life_vault_protocol::{RequestKind, Response, SessionId, VaultError};
+use life_vault_protocol::{Entries, RequestKind, Response, SessionId, VaultError};
 
 use crate::keep::Keep;
 use crate::slow::PendingCertificate;
@@ -34,14 +34,16 @@ pub(super) fn open(
 pub(super) fn open_root(
     keep: &Keep,
     session: SessionId,
-    log: &[Vec<u8>],
-    seals: &[Vec<u8>],
+    log: &Entries,
+    seals: &Entries,
     now: i64,
 ) -> Result<Response, VaultError> {
     let now = Timestamp::from_unix(now).map_err(|_| VaultError::Malformed)?;
     keep.unlock_root(session.0, |working| {
-        let account = verify_for(working.uid(), log, now).map_err(|_| VaultError::LogInvalid)?;
-        let root = RootCredential::open(working, &account, seals).map_err(root_error)?;
+        let log: Vec<&[u8]> = log.iter().collect();
+        let seals: Vec<&[u8]> = seals.iter().collect();
+        let account = verify_for(working.uid(), &log, now).map_err(|_| VaultError::LogInvalid)?;
+        let root = RootCredential::open(working, &account, &seals).map_err(root_error)?;
         let answer = Response::Root {
             generation: root.generation().into(),
             root_spki: root.public_key().spki().to_vec(),

@@ -40,8 +40,24 @@ impl Vault {
     }
 
     pub fn start_logging(filter: &str, log: Stdio) -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_life-vault")), filter, log)
+    }
+
+    /// A vault that may lock so many bytes and no more, whoever runs the test.
+    pub fn start_limited(memlock: usize) -> Self {
+        let script = format!("ulimit -l {} && exec \"$@\"", memlock / 1024);
+        let mut command = Command::new("env");
+        if rustix::process::geteuid().is_root() {
+            // Root locks as much as it likes.
+            command.args(["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "--"]);
+        }
+        command.args(["sh", "-c", &script, "sh", env!("CARGO_BIN_EXE_life-vault")]);
+        Self::spawn(command, "debug", Stdio::null())
+    }
+
+    fn spawn(mut command: Command, filter: &str, log: Stdio) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_life-vault"))
+        let child = command
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(log)
@@ -128,6 +144,13 @@ impl Vault {
         }
     }
 
+    pub fn memory(&mut self) -> MemoryUse {
+        match self.call(&Request::Status) {
+            Response::Status { memory, .. } => memory,
+            _ => panic!("no status"),
+        }
+    }
+
     /// Closes the broker's end and waits for the process.
     pub fn close(mut self) -> ExitStatus {
         drop(self.socket);
@@ -153,8 +176,13 @@ impl Vault {
 
     pub fn unlock(&mut self, account: &Account, ca: &Authority) -> SessionId {
         let session = self.open(account, ca);
-        let seals = vec![account.seal(|_| {})];
-        match self.call(&Request::OpenRoot { session, log: account.log.clone(), seals, now: now().unix() }) {
+        let seals = vec![account.seal(|_| {})].into();
+        match self.call(&Request::OpenRoot {
+            session,
+            log: account.log.clone().into(),
+            seals,
+            now: now().unix(),
+        }) {
             Response::Root { .. } => session,
             other => panic!("not unlocked: {:?}", error_of(other)),
         }

@@ -52,7 +52,12 @@ async fn answers_find_their_calls_in_any_order() {
     let player = tokio::task::spawn_blocking(move || {
         let ids = read_ids(&theirs, 8);
         for id in ids.iter().rev() {
-            let response = Response::Status { pid: u32::try_from(*id).unwrap(), sessions: 0, pendings: 0 };
+            let response = Response::Status {
+                pid: u32::try_from(*id).unwrap(),
+                sessions: 0,
+                pendings: 0,
+                memory: Default::default(),
+            };
             answer(&theirs, *id, &response);
         }
         theirs
