@@ -1,5 +1,7 @@
 //! Software private keys. Every operation runs in AWS-LC, which is constant-time (FORMATS §2).
 
+use std::sync::OnceLock;
+
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, OAEP_SHA256_MGF1SHA256, OaepPrivateDecryptingKey, PrivateDecryptingKey};
@@ -23,8 +25,15 @@ pub struct PrivateKey {
 }
 
 enum Secret {
-    Rsa { sign: Box<RsaKeyPair>, open: Box<OaepPrivateDecryptingKey> },
-    P256 { sign: Box<EcdsaKeyPair>, agree: Box<agreement::PrivateKey> },
+    /// Each key is used for one of the two, and takes its memory only for that.
+    Rsa {
+        sign: OnceLock<Box<RsaKeyPair>>,
+        open: OnceLock<Box<OaepPrivateDecryptingKey>>,
+    },
+    P256 {
+        sign: Box<EcdsaKeyPair>,
+        agree: Box<agreement::PrivateKey>,
+    },
 }
 
 impl PrivateKey {
@@ -74,13 +83,13 @@ impl PrivateKey {
         // Crate `rsa` validates the factors; its key is dropped (and wiped) before any private operation.
         rsa::RsaPrivateKey::from_pkcs8_der(pkcs8).map_err(|_| KeyError::Malformed)?;
         let sign = RsaKeyPair::from_pkcs8(pkcs8).map_err(|_| KeyError::Unsupported)?;
-        let open = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| KeyError::Unsupported)?;
-        let open = OaepPrivateDecryptingKey::new(open).map_err(|_| KeyError::Unsupported)?;
+        // Both must work, whichever is asked for later.
+        decrypting_key(pkcs8)?;
         let bits = u32::try_from(sign.public_modulus_len() * 8).map_err(|_| KeyError::Unsupported)?;
         let spki = encode_spki(KeyAlgorithm::Rsa { bits }, sign.public_key().as_ref())?;
         Ok(Self {
             public: PublicKey::from_spki(&spki)?,
-            secret: Secret::Rsa { sign: Box::new(sign), open: Box::new(open) },
+            secret: Secret::Rsa { sign: OnceLock::new(), open: OnceLock::new() },
             // EXPOSE: kept for export into a software certificate or a root key seal.
             pkcs8: SecretBytes::new(pkcs8.to_vec()),
         })
@@ -120,6 +129,15 @@ impl PrivateKey {
         let rng = SystemRandom::new();
         match &self.secret {
             Secret::Rsa { sign, .. } => {
+                let sign = match sign.get() {
+                    Some(sign) => sign,
+                    // EXPOSE: read into the key that AWS-LC signs with.
+                    None => {
+                        let key =
+                            RsaKeyPair::from_pkcs8(self.pkcs8.expose()).map_err(|_| KeyError::Operation)?;
+                        sign.get_or_init(|| Box::new(key))
+                    }
+                };
                 let mut signature = vec![0; sign.public_modulus_len()];
                 sign.sign(&RSA_PSS_SHA256, &rng, message, &mut signature).map_err(|_| KeyError::Operation)?;
                 Ok(signature)
@@ -137,6 +155,14 @@ impl PrivateKey {
     /// answers a remote party must go on with a random key instead of telling (FORMATS §3 rule 4).
     pub fn oaep_decrypt(&self, ciphertext: &[u8]) -> Result<SecretBytes, KeyError> {
         let Secret::Rsa { open, .. } = &self.secret else { return Err(KeyError::Operation) };
+        let open = match open.get() {
+            Some(open) => open,
+            // EXPOSE: read into the key that AWS-LC decrypts with.
+            None => {
+                let key = decrypting_key(self.pkcs8.expose()).map_err(|_| KeyError::Operation)?;
+                open.get_or_init(|| Box::new(key))
+            }
+        };
         let mut buffer = vec![0; open.min_output_size()];
         let plaintext = open
             .decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, &mut buffer, None)
@@ -163,6 +189,11 @@ impl PrivateKey {
         let peer = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, peer_point);
         agreement::agree(agree, peer, KeyError::Operation, |shared| Ok(SecretBytes::new(shared.to_vec())))
     }
+}
+
+fn decrypting_key(pkcs8: &[u8]) -> Result<OaepPrivateDecryptingKey, KeyError> {
+    let key = PrivateDecryptingKey::from_pkcs8(pkcs8).map_err(|_| KeyError::Unsupported)?;
+    OaepPrivateDecryptingKey::new(key).map_err(|_| KeyError::Unsupported)
 }
 
 #[cfg(test)]

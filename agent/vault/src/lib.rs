@@ -28,4 +28,5 @@ mod server;
 mod slow;
 mod thread;
 pub mod tls;
+mod turns;
 mod waiter;

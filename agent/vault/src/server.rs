@@ -21,6 +21,7 @@ use crate::room::{Lease, Room};
 use crate::secret_source::Source;
 use crate::slow::{PendingCertificate, Slow, SlowJob, SlowWork};
 use crate::thread::{Desk, Gate};
+use crate::turns::{MAX_WORKERS, Turns, Worker};
 use crate::waiter::{Awaited, Wait, Waiter};
 
 const SLOW_WORKERS: usize = 2;
@@ -66,6 +67,7 @@ struct Server {
     keep: Keep,
     room: Room,
     slow: Slow,
+    turns: Turns,
     waiter: Waiter,
     failure: Mutex<Option<ServeError>>,
 }
@@ -78,25 +80,27 @@ pub(crate) fn serve(socket: UnixStream, memory: Memory) -> Result<(), ProcessErr
         keep: Keep::default(),
         room: Room::default(),
         slow: Slow::default(),
+        turns: Turns::default(),
         waiter: Waiter::new().map_err(ServeError::Io)?,
         failure: Mutex::new(None),
     };
-    let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let gate = Gate::default();
+    let serving = &server;
     thread::scope(|scope| {
         let closed = gate.close();
-        closed.spawn(scope, &gate, "waiter", memory, |desk| {
-            server.waiter.run(
+        closed.spawn(scope, &gate, "waiter", memory, move |desk| {
+            serving.waiter.run(
                 desk,
-                |awaited| server.awaited(awaited),
-                |now| server.keep.expire_pendings(now),
+                |awaited| serving.awaited(awaited),
+                |now| serving.keep.expire_pendings(now),
             );
         })?;
         for _ in 0..SLOW_WORKERS {
-            closed.spawn(scope, &gate, "slow", memory, |desk| server.work_slowly(desk))?;
+            closed.spawn(scope, &gate, "slow", memory, move |desk| serving.work_slowly(desk))?;
         }
-        for _ in 0..quick_workers {
-            closed.spawn(scope, &gate, "quick", memory, |desk| server.work_quickly(desk))?;
+        for worker in (0..quick_workers).map(Worker) {
+            closed.spawn(scope, &gate, "quick", memory, move |desk| serving.work_quickly(desk, worker))?;
         }
         tracing::info!(pid = std::process::id(), "the vault is ready");
         closed.open();
@@ -110,10 +114,11 @@ pub(crate) fn serve(socket: UnixStream, memory: Memory) -> Result<(), ProcessErr
 
 impl Server {
     /// Takes turns at the socket: whoever has read a request answers it while another reads on.
-    fn work_quickly(&self, desk: &Desk) {
+    fn work_quickly(&self, desk: &Desk, worker: Worker) {
         loop {
-            let turn = self.turn();
+            let turn = self.turn(worker);
             desk.clear();
+            self.turns.end(worker);
             match turn {
                 Ok(Some(answers)) => self.outbox.send(answers),
                 Ok(None) => break,
@@ -129,11 +134,11 @@ impl Server {
     /// Reads one request and does what it asks for. Never inlined: when it returns, all that it worked with is below the
     /// caller's frame and can be wiped before the answers go out.
     #[inline(never)]
-    fn turn(&self) -> Result<Option<Answers>, ServeError> {
-        let Some(Task { id, lease, since, request }) = self.read()? else { return Ok(None) };
+    fn turn(&self, worker: Worker) -> Result<Option<Answers>, ServeError> {
+        let Some(Task { id, lease, since, request }) = self.read(worker)? else { return Ok(None) };
         let mut answers = Answers::default();
         match request {
-            Ok(request) => self.take(id, since, request, &mut answers),
+            Ok(request) => self.take(worker, (id, since), request, &mut answers),
             Err(error) => {
                 tracing::warn!(%error, "a frame held no request");
                 answers.add(id, &Response::Error(error));
@@ -145,9 +150,11 @@ impl Server {
 
     /// Reads one request, and does what must be done in the order of reading: a request that was read before a lock
     /// or a cancellation must not get past it.
-    fn read(&self) -> Result<Option<Task<'_>>, ServeError> {
+    fn read(&self, worker: Worker) -> Result<Option<Task<'_>>, ServeError> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(received) = inbox.next(&self.room)? else { return Ok(None) };
+        // Before another worker can read a lock.
+        self.turns.begin(worker);
         let epoch = self.keep.epoch();
         let request = received.request.and_then(|(request, descriptors)| {
             let waits = !descriptors.is_empty();
@@ -160,7 +167,7 @@ impl Server {
     }
 
     /// Answers a request at once, or passes it to those who take longer.
-    fn take(&self, id: u64, since: Instant, read: Read, answers: &mut Answers) {
+    fn take(&self, worker: Worker, (id, since): (u64, Instant), read: Read, answers: &mut Answers) {
         let Read { request, descriptors, epoch } = read;
         let kind = request.kind();
         let awaits = !descriptors.is_empty();
@@ -175,6 +182,7 @@ impl Server {
             Request::LockAll => {
                 let waiting = self.waiter.withdraw_all();
                 self.keep.lock_all();
+                self.turns.settle(worker);
                 for waiting in waiting {
                     answered(answers, waiting, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
                 }
@@ -195,6 +203,9 @@ impl Server {
             request => {
                 let handle = handle(&request);
                 let response = guarded(|| perform(&self.keep, &self.room, request));
+                if kind == RequestKind::Lock {
+                    self.turns.settle(worker);
+                }
                 answered(answers, id, since, kind, handle, response);
                 Ok(())
             }

@@ -17,16 +17,13 @@ use crate::error::{Fault, Result};
 /// A watcher may leave events unread as long as it likes: it loses the oldest.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// How long the status waits for the vault's.
-const VAULT_PATIENCE: Duration = Duration::from_secs(1);
-
 /// The service Agent.
 pub struct AgentService(pub Arc<Agent>);
 
 impl AgentService {
     /// What the vault says of its memory; nothing while it does not answer.
     async fn vault_memory(&self) -> Option<v1::VaultMemory> {
-        let memory = tokio::time::timeout(VAULT_PATIENCE, self.0.vault.answers()).await.ok()?.ok()?;
+        let memory = self.0.vault.memory().await?;
         Some(v1::VaultMemory {
             arena_bytes: memory.arena,
             used_bytes: memory.used,

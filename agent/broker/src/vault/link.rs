@@ -7,11 +7,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
-use life_vault_protocol::{FrameDecoder, Request, Response, VaultError, encode_request};
+use life_vault_protocol::{FrameDecoder, MemoryUse, Request, Response, VaultError, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -36,6 +36,10 @@ const REPLACE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a call that needs no session waits for a vault that is just starting.
 const START_LIMIT: Duration = Duration::from_secs(2);
 
+/// How old the vault's word on its memory may be, and how long it is waited for.
+const MEMORY_AGE: Duration = Duration::from_secs(1);
+const MEMORY_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The vault, as the rest of the broker sees it.
 #[derive(Clone, Default)]
 pub struct Vault(Arc<Shared>);
@@ -55,6 +59,8 @@ struct State {
     /// Why the last vault did not start, if it said so.
     refused: Option<VaultError>,
     waiting: HashMap<u64, oneshot::Sender<Response>>,
+    /// What the vault last said of its memory, and when.
+    memory: Option<(Instant, MemoryUse)>,
 }
 
 #[derive(Clone)]
@@ -77,6 +83,18 @@ impl Vault {
     /// The process behind the link: its id and when it was linked.
     pub fn process(&self) -> Option<(u32, SystemTime)> {
         *self.0.process.borrow()
+    }
+
+    /// What the vault's memory is used for, as of at most a second ago: whoever asks for the status often does not pay for
+    /// the way to the vault each time. Nothing while it does not answer.
+    pub async fn memory(&self) -> Option<MemoryUse> {
+        let known = self.state().memory;
+        if let Some((_, memory)) = known.filter(|(at, _)| at.elapsed() < MEMORY_AGE) {
+            return Some(memory);
+        }
+        let memory = tokio::time::timeout(MEMORY_PATIENCE, self.answers()).await.ok()?.ok()?;
+        self.state().memory = Some((Instant::now(), memory));
+        Some(memory)
     }
 
     /// Waits a little for a vault that is just starting.
@@ -204,6 +222,7 @@ impl Vault {
         if let Some(link) = state.link.take() {
             link.closed.cancel();
         }
+        state.memory = None;
         self.0.process.send_replace(None);
         // Those who wait look at the link when they wake.
         let waiting = std::mem::take(&mut state.waiting);

@@ -55,7 +55,7 @@ impl Vault {
         Self::spawn(command, "debug", Stdio::null())
     }
 
-    fn spawn(mut command: Command, filter: &str, log: Stdio) -> Self {
+    pub fn spawn(mut command: Command, filter: &str, log: Stdio) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let child = command
             .stdin(OwnedFd::from(theirs))
