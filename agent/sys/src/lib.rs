@@ -15,6 +15,7 @@ pub mod hardening;
 pub mod malloc;
 pub mod peer;
 pub mod private_dir;
+pub mod scratch;
 pub mod secret;
 pub mod stack;
 pub mod stream;

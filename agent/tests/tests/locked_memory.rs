@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use life_e2e::users::{Reason, User, unlock};
 use life_e2e::{Agent, Platform};
-use life_proto::v1::ParticipantKind;
+use life_proto::v1::{ParticipantKind, ScratchProtection};
 use tonic::Code;
 
 #[tokio::test]
@@ -49,4 +49,7 @@ async fn the_usual_limit_suffices_and_the_status_says_what_is_used() {
     assert!(after.peak_bytes >= after.used_bytes && after.peak_bytes < after.arena_bytes, "{after:?}");
     assert!(after.locked_bytes > after.arena_bytes && after.locked_bytes <= 8 << 20, "{after:?}");
     assert_eq!((after.large_unlocked_bytes, after.refused_requests), (0, 0));
+    // 64 MiB cannot be locked under this limit.
+    use ScratchProtection::{Droppable, Hidden};
+    assert!([Droppable, Hidden].contains(&after.scratch_protection()), "{after:?}");
 }

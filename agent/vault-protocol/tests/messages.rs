@@ -85,6 +85,7 @@ fn responses() -> Vec<Response> {
                 large_peak: 9,
                 large_unlocked: 10,
                 refused: 11,
+                scratch: Some(life_sys::scratch::Protection::Droppable),
             },
         },
         Response::Account {

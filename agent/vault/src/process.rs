@@ -7,10 +7,14 @@ use std::process::ExitCode;
 
 use life_sys::hardening::{die_with_parent, harden};
 use life_sys::peer::credentials;
+use life_sys::scratch::Protection;
 use life_sys::{arena, aws_lc};
 use life_vault_protocol::{Response, VaultError, encode_response};
 
 use crate::server::{ServeError, serve};
+
+/// The least memory that deriving a key from what a person chose should take.
+const SCRATCH: usize = 64 << 20;
 
 /// Why the vault does not start, or ends before the broker does.
 #[derive(Debug, thiserror::Error)]
@@ -67,11 +71,13 @@ fn start(memory: Memory) -> Result<(), ProcessError> {
     harden().map_err(ProcessError::Hardening)?;
     let socket = take_socket().map_err(|_| ProcessError::NotStartedByBroker)?;
     let refusal = socket.try_clone().map_err(ServeError::Io)?;
-    lock(memory).and_then(|()| serve(socket, memory)).inspect_err(|error| {
-        if matches!(error, ProcessError::Memory(_)) {
-            refuse(refusal);
-        }
-    })
+    lock(memory).and_then(|()| serve(socket, memory, Protection::available(SCRATCH).ok())).inspect_err(
+        |error| {
+            if matches!(error, ProcessError::Memory(_)) {
+                refuse(refusal);
+            }
+        },
+    )
 }
 
 /// Locks the arena and has AWS-LC use it: there is no secret yet.

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use life_sys::arena;
+use life_sys::scratch::Protection;
 use life_vault_protocol::{MemoryUse, Request, RequestKind, VaultError};
 
 const KIB: usize = 1024;
@@ -23,6 +24,7 @@ const LOG_STATE: usize = 1024 * KIB;
 pub(crate) struct Room {
     aside: AtomicUsize,
     refused: AtomicU64,
+    scratch: Option<Protection>,
 }
 
 /// Memory that is set aside, until this is dropped.
@@ -32,6 +34,11 @@ pub(crate) struct Lease<'a> {
 }
 
 impl Room {
+    /// All room is free. What scratch memory would have is found out before the sandbox closes.
+    pub(crate) fn new(scratch: Option<Protection>) -> Self {
+        Self { scratch, ..Self::default() }
+    }
+
     /// Room to decode the request in a frame's body and, when it is a quick one, to perform it.
     pub(crate) fn for_request(&self, body: &[u8]) -> Result<Lease<'_>, VaultError> {
         let long = body.len().min(IN_ARENA);
@@ -92,6 +99,7 @@ impl Room {
             large_peak: count(usage.large_peak),
             large_unlocked: count(usage.large_unlocked),
             refused: self.refused.load(Ordering::Relaxed),
+            scratch: self.scratch,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use life_pki::Timestamp;
+use life_sys::scratch::Protection;
 use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, SecretSource, VaultError};
 
@@ -73,12 +74,16 @@ struct Server {
 }
 
 /// Serves one broker until it closes its end; then every key is wiped.
-pub(crate) fn serve(socket: UnixStream, memory: Memory) -> Result<(), ProcessError> {
+pub(crate) fn serve(
+    socket: UnixStream,
+    memory: Memory,
+    scratch: Option<Protection>,
+) -> Result<(), ProcessError> {
     let server = Server {
         outbox: Outbox::new(socket.try_clone().map_err(ServeError::Io)?),
         inbox: Mutex::new(Inbox::new(socket)),
         keep: Keep::default(),
-        room: Room::default(),
+        room: Room::new(scratch),
         slow: Slow::default(),
         turns: Turns::default(),
         waiter: Waiter::new().map_err(ServeError::Io)?,

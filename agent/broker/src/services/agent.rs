@@ -8,6 +8,7 @@ use life_proto::v1::{
     self, GetStatusRequest, GetStatusResponse, LockRequest, LockResponse, WatchEventsRequest,
     WatchEventsResponse, agent_server,
 };
+use life_sys::scratch::Protection;
 use tonic::{Request, Response, Status};
 
 use super::streams::{Answers, answer, call};
@@ -33,6 +34,13 @@ impl AgentService {
             large_peak_bytes: memory.large_peak,
             large_unlocked_bytes: memory.large_unlocked,
             refused_requests: memory.refused,
+            scratch_protection: match memory.scratch {
+                None => v1::ScratchProtection::Unspecified,
+                Some(Protection::Locked) => v1::ScratchProtection::Locked,
+                Some(Protection::Droppable) => v1::ScratchProtection::Droppable,
+                Some(Protection::Hidden) => v1::ScratchProtection::Hidden,
+            }
+            .into(),
         })
     }
 

@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
 JSON: {\"version\",\"broker\":{\"pid\",\"start_time\"},\"vault\":{\"pid\",\"start_time\"} or null,\"vault_restarts\",
-  \"vault_memory\":{\"arena\",\"used\",\"peak\",\"locked\",\"large\",\"large_peak\",\"large_unlocked\",\"refused_requests\"} or null,
+  \"vault_memory\":{\"arena\",\"used\",\"peak\",\"locked\",\"large\",\"large_peak\",\"large_unlocked\",\"refused_requests\",\
+\"scratch_protection\"} or null,
   \"descriptor_socket\",\"identities\":[{\"user\",\"uid\",\"credential\",\"credential_kind\",\"state\",\"unlock_time\",\
 \"expire_time\",
   \"generation\"}],\"platform\":{\"origin\",\"up\",\"check_time\",\"ca_fingerprint\"} or null}")]
@@ -50,6 +51,7 @@ struct Memory {
     large_peak: u64,
     large_unlocked: u64,
     refused_requests: u64,
+    scratch_protection: String,
 }
 
 #[derive(Serialize)]
@@ -111,6 +113,7 @@ impl From<v1::GetStatusResponse> for Status {
 impl From<v1::VaultMemory> for Memory {
     fn from(memory: v1::VaultMemory) -> Self {
         Self {
+            scratch_protection: word(memory.scratch_protection().as_str_name(), "SCRATCH_PROTECTION_"),
             arena: memory.arena_bytes,
             used: memory.used_bytes,
             peak: memory.peak_bytes,

@@ -19,9 +19,14 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::io;
 use std::{process, ptr, slice};
 
-use book::{Block, Book, PAGE};
+pub(crate) use book::PAGE;
+use book::{Block, Book};
 use large::{LARGE, Large};
-pub(crate) use region::{keep_out_of_dumps, lock as lock_pages, locked};
+use region::locked;
+pub(crate) use region::{
+    keep_out_of_dumps, lock as lock_pages, lock_on_fault, map as map_pages, unlocked as unlocked_pages,
+    unmap as unmap_pages,
+};
 use spin::Spin;
 
 /// The arena's size, in bytes: with the stacks of the vault's threads it fits RLIMIT_MEMLOCK's usual 8 MiB.

@@ -19,7 +19,7 @@ pub(crate) fn locked() -> usize {
 /// Maps `len` bytes, a multiple of a page, between two pages that nobody may touch; all of them zero.
 ///
 /// None when the system refuses any of it: without guards, or within reach of a dump, there is no memory.
-pub(super) fn map(len: usize) -> Option<NonNull<u8>> {
+pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
     let total = len.checked_add(2 * PAGE)?;
     // SAFETY: a new mapping at a place of the kernel's choice touches no other.
     let whole =
@@ -40,7 +40,7 @@ fn open(start: *mut u8, len: usize) -> bool {
 }
 
 /// Unmaps what [`map`] gave, with its guards.
-pub(super) fn unmap(start: *mut u8, len: usize) {
+pub(crate) fn unmap(start: *mut u8, len: usize) {
     // SAFETY: the caller has the whole mapping and gives it up.
     let unmapped = unsafe { munmap(start.wrapping_sub(PAGE).cast(), len + 2 * PAGE) };
     debug_assert!(unmapped.is_ok());
@@ -86,7 +86,25 @@ pub(crate) fn lock(start: *mut u8, len: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// As [`lock`], but a page takes memory only when it is touched: for what is large and perhaps never used.
+///
+/// # Errors
+/// As [`lock`].
+#[cfg(target_os = "linux")]
+pub(crate) fn lock_on_fault(start: *mut u8, len: usize) -> io::Result<()> {
+    // SAFETY: the pages are mapped; locking does not change them.
+    unsafe { rustix::mm::mlock_with(start.cast(), len, rustix::mm::MlockFlags::ONFAULT) }?;
+    LOCKED.fetch_add(len, Ordering::Relaxed);
+    Ok(())
+}
+
+/// There is no such lock here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn lock_on_fault(start: *mut u8, len: usize) -> io::Result<()> {
+    lock(start, len)
+}
+
 /// Notes that locked pages are about to be unmapped.
-pub(super) fn unlocked(len: usize) {
+pub(crate) fn unlocked(len: usize) {
     LOCKED.fetch_sub(len, Ordering::Relaxed);
 }
