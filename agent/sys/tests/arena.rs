@@ -63,6 +63,27 @@ fn the_arena_is_locked_and_in_no_dump() {
 }
 
 #[test]
+fn nobody_reads_past_the_end() {
+    let large = vec![1u8; LARGE];
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let ranges = maps.lines().map(|line| {
+        let (from, rest) = line.split_once('-').unwrap();
+        let (to, rest) = rest.split_once(' ').unwrap();
+        let [from, to] = [from, to].map(|hex| usize::from_str_radix(hex, 16).unwrap());
+        (from, to, rest.starts_with("---p"))
+    });
+    let ranges: Vec<_> = ranges.collect();
+    let start = large.as_ptr() as usize;
+    let boxed = &raw const *Box::new(7u8) as usize;
+    for address in [start, boxed] {
+        let at = ranges.iter().position(|(from, to, _)| (*from..*to).contains(&address)).unwrap();
+        let [before, own, after] = [ranges[at - 1], ranges[at], ranges[at + 1]];
+        assert!(before.2 && before.1 == own.0, "{before:x?} {own:x?}");
+        assert!(after.2 && after.0 == own.1, "{own:x?} {after:x?}");
+    }
+}
+
+#[test]
 fn a_thread_has_its_stack_locked_and_in_no_dump() {
     let thread = std::thread::Builder::new().stack_size(256 * 1024).spawn(|| {
         let local = 7u8;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mlock, mmap_anonymous, mprotect, munmap};
 
-use super::book::PAGE;
+/// A guard's size, in bytes: a multiple of the page size of every system, which may be 4, 16 or 64 KiB.
+const GUARD: usize = 64 * 1024;
 
 /// The bytes of this process that are locked by this crate.
 static LOCKED: AtomicUsize = AtomicUsize::new(0);
@@ -16,15 +17,15 @@ pub(crate) fn locked() -> usize {
     LOCKED.load(Ordering::Relaxed)
 }
 
-/// Maps `len` bytes, a multiple of a page, between two pages that nobody may touch; all of them zero.
+/// Maps `len` bytes, a multiple of 4 KiB, between two guards that nobody may touch; all of them zero.
 ///
 /// None when the system refuses any of it: without guards, or within reach of a dump, there is no memory.
 pub(crate) fn map(len: usize) -> Option<NonNull<u8>> {
-    let total = len.checked_add(2 * PAGE)?;
+    let total = len.checked_add(2 * GUARD)?;
     // SAFETY: a new mapping at a place of the kernel's choice touches no other.
     let whole =
         unsafe { mmap_anonymous(ptr::null_mut(), total, ProtFlags::empty(), MapFlags::PRIVATE) }.ok()?;
-    let middle = whole.cast::<u8>().wrapping_add(PAGE);
+    let middle = whole.cast::<u8>().wrapping_add(GUARD);
     let ready =
         open(middle, len) && keep_out_of_dumps(middle, len).is_ok() && keep_out_of_forks(middle, len).is_ok();
     if !ready {
@@ -42,7 +43,7 @@ fn open(start: *mut u8, len: usize) -> bool {
 /// Unmaps what [`map`] gave, with its guards.
 pub(crate) fn unmap(start: *mut u8, len: usize) {
     // SAFETY: the caller has the whole mapping and gives it up.
-    let unmapped = unsafe { munmap(start.wrapping_sub(PAGE).cast(), len + 2 * PAGE) };
+    let unmapped = unsafe { munmap(start.wrapping_sub(GUARD).cast(), len + 2 * GUARD) };
     debug_assert!(unmapped.is_ok());
 }
 

@@ -48,8 +48,8 @@ impl LockedStack {
     }
 
     /// How much of the stack was used since it was last wiped, in bytes, as far as that left other bytes than zeros.
-    #[must_use]
-    pub fn depth(&self) -> usize {
+    #[cfg(test)]
+    fn depth(&self) -> usize {
         let words = self.size / size_of::<usize>();
         let words = (0..words).map(|word| (self.lowest as *const usize).wrapping_add(word));
         // SAFETY: the address lies in this thread's stack, all of which is mapped; other frames may change meanwhile, so
