@@ -29,6 +29,8 @@ pub struct Paths {
     pub state: PathBuf,
     /// Where ciphertext waits to be verified.
     pub spool: PathBuf,
+    /// What is known of uploads that were cut.
+    pub uploads: PathBuf,
     /// The vault's program.
     pub vault: PathBuf,
 }
@@ -62,6 +64,7 @@ impl Paths {
         Ok(Self {
             descriptor_socket: descriptor_socket(&socket)?,
             spool: config.agent.spool.clone().unwrap_or_else(|| state.join("spool")),
+            uploads: state.join("uploads"),
             vault: config.vault.program.clone().unwrap_or(beside),
             socket,
             state,

@@ -108,9 +108,12 @@ pub fn folders(arguments: &Arguments, config: &Config, activation: &Activation) 
         paths.serve_at(handed.path.clone())?;
     }
     let (pins, registrations) = (paths.state.join("pins"), paths.state.join("registrations"));
-    for folder in [&paths.state, &paths.spool, &pins, &registrations] {
+    for folder in [&paths.state, &paths.spool, &paths.uploads, &pins, &registrations] {
         life_sys::private_dir::create_private_dir(folder)
             .map_err(|error| StartError::Folder(folder.clone(), error))?;
+    }
+    if let Err(error) = crate::engine::sweep_uploads(&paths.uploads) {
+        tracing::warn!(%error, "old journals of uploads cannot be removed");
     }
     Ok(paths)
 }

@@ -107,7 +107,7 @@ proptest! {
         let mut header = header;
         header[0] = TINK_HEADER as u8;
         let stream = StreamKey::for_fuzzing().unwrap();
-        let mut sealer = crate::stream::Sealer::with_header(&stream, &header).unwrap();
+        let mut sealer = crate::stream::Sealer::again(&stream, &header).unwrap();
         let mut number = 0u32;
         if inner {
             sealer.seal_segment(&mut vec![0; FIRST_SEGMENT], Position::Inner).unwrap();

@@ -1,6 +1,7 @@
 //! A line between agent and platform that the test can cut, hold or lead elsewhere: TCP, so that neither end notices more than that.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -38,6 +39,8 @@ struct Line {
     /// Whether the next request is held, as if it were an answer.
     holds: Mutex<Option<When>>,
     hold: watch::Sender<Hold>,
+    /// Bytes that came from the agent.
+    asked: AtomicU64,
 }
 
 impl Tap {
@@ -52,6 +55,7 @@ impl Tap {
             loses: Mutex::default(),
             holds: Mutex::default(),
             hold,
+            asked: AtomicU64::new(0),
         });
         tokio::spawn(serve(listener, line.clone()));
         Self { origin, line }
@@ -60,6 +64,11 @@ impl Tap {
     /// From now on an answer gets lost, with its connection, if this holds when it comes.
     pub fn lose_answers_when(&self, holds: impl Fn() -> bool + Send + 'static) {
         *self.line.loses.lock().unwrap() = Some(Box::new(holds));
+    }
+
+    /// Bytes that came from the agent so far.
+    pub fn asked(&self) -> u64 {
+        self.line.asked.load(Ordering::Relaxed)
     }
 
     /// New connections go to another place; those that are open stay.
@@ -121,6 +130,7 @@ async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: usize, lin
     let mut buffer = vec![0; 64 * 1024];
     let mut hold = line.hold.subscribe();
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
+        line.asked.fetch_add(count as u64, Ordering::Relaxed);
         let held = line.holds.lock().unwrap().take_if(|holds| holds()).is_some();
         if held {
             line.hold.send_replace(Hold::Connection(number));

@@ -2,11 +2,13 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write;
 use std::process::Stdio;
 
 use life_e2e::dev::{Dev, MIB, noise};
+use life_e2e::documents::fresh_id;
+use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 #[test]
@@ -89,4 +91,31 @@ fn documents_live_through_the_command_line() {
     assert_eq!(as_clinic(&["delete", &id])["deleted"], id.as_str());
     assert_eq!(as_clinic(&["show", &id])["status"], "DELETED");
     assert!(!dev.path("never").exists());
+}
+
+#[test]
+fn an_upload_that_was_killed_goes_on() {
+    let dev = Dev::up("institution");
+    let (clinic, id, content) = (dev.uid("institution"), fresh_id(), noise(24 * MIB));
+    let mut command = dev.life(["documents", "upload", "-", "--id", &id, "--as", &clinic]);
+    let mut upload = command.stdin(Stdio::piped()).spawn().unwrap();
+    // More than all that is on its way at a time; the rest never comes.
+    let mut stdin = upload.stdin.take().unwrap();
+    stdin.write_all(&content[..20 * MIB]).unwrap();
+    upload.kill().unwrap();
+    upload.wait().unwrap();
+    drop(stdin);
+    let journal = dev.root().join(format!("agent/state/uploads/{clinic}.{id}"));
+    // Free once the agent has noticed.
+    flock(File::open(&journal).unwrap(), FlockOperation::LockExclusive).unwrap();
+
+    let file = dev.write("whole", &content);
+    let arguments = ["documents", "upload", file.to_str().unwrap(), "--id", &id, "--as", &clinic];
+    let output = dev.life(arguments).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("went on where an earlier call had come to"), "{said}");
+    let out = dev.path("out");
+    dev.done(["documents", "download", &id, "-o", out.to_str().unwrap(), "--as", &clinic]);
+    assert!(fs::read(&out).unwrap() == content);
+    assert!(!journal.exists());
 }

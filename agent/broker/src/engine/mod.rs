@@ -18,7 +18,7 @@ mod share;
 mod spool;
 
 pub use detached::{sign, sign_stream, verify, verify_stream};
-pub use documents::{Current as CurrentDocument, Documents, Put as PutDocument, Wanted};
+pub use documents::{Current as CurrentDocument, Documents, Put as PutDocument, Wanted, sweep_uploads};
 pub use flow::{Sink, Source};
 pub use judge::receipt;
 pub use open::{OpenOptions, open};

@@ -164,6 +164,11 @@ fn path(id: &[u8; 16]) -> String {
 }
 
 impl Upload {
+    /// The upload of a document with this id.
+    pub fn new(document: &[u8; 16], id: &[u8; 16]) -> Self {
+        Self { document: *document, id: hex::encode(id) }
+    }
+
     fn path(&self) -> String {
         format!("{}/uploads/{}", path(&self.document), self.id)
     }
@@ -249,7 +254,7 @@ impl Client {
     /// # Errors
     /// VERSION_CONFLICT, DOCUMENTS_FULL.
     pub async fn begin_upload(&self, document: &[u8; 16], version: u64, id: &[u8; 16]) -> Result<Upload> {
-        let upload = Upload { document: *document, id: hex::encode(id) };
+        let upload = Upload::new(document, id);
         let body = json(&Begin { version, upload_id: &upload.id })?;
         let path = format!("{}/uploads", path(document));
         let wire = self.send_json(Method::POST, &path, HeaderMap::new(), body).await.map_err(missing)?;

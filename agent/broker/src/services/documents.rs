@@ -28,7 +28,7 @@ pub struct Documents(pub Arc<Agent>);
 /// The documents of an identity.
 fn store<'a>(agent: &'a Agent, identity: &'a Identity) -> Store<'a> {
     let patience = agent.config().limits.platform_patience_seconds.duration();
-    Store { identity, spool: &agent.paths.spool, patience }
+    Store { identity, spool: &agent.paths.spool, uploads: &agent.paths.uploads, patience }
 }
 
 impl Message for UploadDocumentRequest {
@@ -148,6 +148,7 @@ impl documents_server::Documents for Documents {
             ciphertext_size: uploaded.ciphertext_size,
             readers: uploaded.readers,
             existed: uploaded.existed,
+            resumed_size: uploaded.resumed,
         }))
     }
 

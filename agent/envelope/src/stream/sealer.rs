@@ -46,9 +46,13 @@ impl Sealer {
         Ok((start, Self::with(&key, &tink, segments)?))
     }
 
-    /// Starts with salt and nonce prefix given, for a second implementation.
-    #[cfg(test)]
-    pub(crate) fn with_header(key: &StreamKey, header: &[u8; TINK_HEADER]) -> Result<Self, Error> {
+    /// Seals a stream that was begun earlier once more from its first segment, under its key and Tink's header, and
+    /// thus with the same nonces. Whatever of that stream was given out before must come out the same: the caller
+    /// proves that before it gives out anything further (NIST SP 800-38D §8: no nonce for two plaintexts).
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a header that is not Tink's; [`Error::Key`] when AWS-LC fails.
+    pub fn again(key: &StreamKey, header: &[u8; TINK_HEADER]) -> Result<Self, Error> {
         Self::with(key, header, Segments::from_header(key, header)?)
     }
 

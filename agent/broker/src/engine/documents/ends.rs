@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use life_envelope::SignedData;
-use life_envelope::signature::Signed;
+use life_envelope::signature::{Signed, Verified};
 use life_envelope::stream::{MAX_TRAILER, Manifest, StreamHeader, TINK_HEADER, TrailerKey, header_length};
 
 use super::Documents;
@@ -70,6 +70,18 @@ impl Ends {
     /// # Errors
     /// As `Crypto.Decrypt`; DOCUMENT_MISMATCH for another signature.
     pub async fn manifest(&self, identity: &Identity, signature: &[u8; 32]) -> Result<Manifest> {
+        let (manifest, verified) = self.signed(identity).await?;
+        if verified.signature_digest() != signature {
+            return Err(Fault::DocumentMismatch.into());
+        }
+        Ok(manifest)
+    }
+
+    /// The manifest in the trailer, with who signed it.
+    ///
+    /// # Errors
+    /// As `Crypto.Decrypt`.
+    pub async fn signed(&self, identity: &Identity) -> Result<(Manifest, Verified)> {
         let Some((head, tink)) = self.start.split_last_chunk::<TINK_HEADER>() else { return truncated() };
         let header = StreamHeader::parse(head)?;
         let key = header.open(&content_key(identity, header.envelope()).await?)?;
@@ -77,10 +89,7 @@ impl Ends {
             return Err(Fault::SignatureMissing.into());
         };
         let signed = SignedData::parse(&trailer)?;
-        if signed.signature_digest() != *signature {
-            return Err(Fault::DocumentMismatch.into());
-        }
-        signed.verify(Signed::Enclosed)?;
-        Ok(Manifest::from_der(signed.content().unwrap_or_default())?)
+        let verified = signed.verify(Signed::Enclosed)?;
+        Ok((Manifest::from_der(signed.content().unwrap_or_default())?, verified))
     }
 }

@@ -100,6 +100,7 @@ impl Found {
             ciphertext_size: self.current.record.size,
             readers: self.current.readers,
             existed: true,
+            resumed: 0,
         })
     }
 }

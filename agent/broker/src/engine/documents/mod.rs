@@ -3,11 +3,14 @@
 //! What the platform shows is checked against what was signed: id, version, owner; that the description belongs to the
 //! content; that the owner vouches for every reader.
 
+mod blocks;
 mod content;
 mod description;
 mod ends;
 mod found;
+mod journal;
 mod patience;
+mod resume;
 mod share;
 mod unshare;
 mod upload;
@@ -22,6 +25,7 @@ use life_pki::Uid;
 use life_proto::v1;
 
 pub use description::{Description, Wanted};
+pub use journal::sweep as sweep_uploads;
 use patience::Patience;
 pub use upload::Put;
 
@@ -37,6 +41,8 @@ pub struct Documents<'a> {
     pub identity: &'a Identity,
     /// Where ciphertext waits.
     pub spool: &'a Path,
+    /// Where the journals of uploads are.
+    pub uploads: &'a Path,
     /// How long to go on without progress while the platform does not answer.
     pub patience: Duration,
 }

@@ -63,6 +63,7 @@ impl Documents<'_> {
                 ciphertext_size: current.record.size,
                 readers: current.readers.clone(),
                 existed: true,
+                resumed: 0,
             });
         }
         self.anew(fetched, remaining).await
@@ -85,9 +86,11 @@ impl Documents<'_> {
         };
         let mut source = Opened(receiver);
         let sealing = async {
-            let upload = self.begin(&version).await?;
+            let document = version.document();
+            // It is opened and sealed anew by every call: there is nothing to go on with.
+            let started = self.begin(&document, None).await?;
             let describe = |_, signature: &[u8; 32]| description::write(&reference, signature);
-            self.fill(upload, &version, None, &mut source, describe).await
+            self.fill(started, &document, None, &mut source, describe).await
         };
         let ((), uploaded) = tokio::try_join!(opening, sealing)?;
         Ok(uploaded)

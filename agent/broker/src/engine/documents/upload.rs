@@ -2,27 +2,29 @@
 //!
 //! Only blocks that the platform has not acknowledged are kept: one being filled, one waiting, one on its way.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use life_envelope::{DocumentId, Envelope, Purpose};
 use life_pki::Uid;
 use life_proto::v1;
 use tokio::sync::mpsc;
 
+use super::blocks::{Blocks, Proof, differs, is_another_content};
 use super::found::Found;
+use super::journal::{Begun, Journal, Trailer};
+use super::resume::{Resumed, Rewindable, is_cut};
 use super::{Documents, Wanted, conflict, description, named};
 use crate::clock;
-use crate::engine::flow::{Sink, Source};
+use crate::engine::flow::Source;
 use crate::engine::judge::receipt;
 use crate::engine::recipients::{Document, fresh_id};
 use crate::engine::seal::seal;
-use crate::engine::seal_stream::seal_stream;
+use crate::engine::seal_stream::{SealedStream, Sealing, put_all};
 use crate::error::{Error, Fault, Result};
 use crate::platform::{Base64, Client, DocumentCommit, Upload};
-
-/// Bytes of a block: three of them at the most are kept.
-const BLOCK: usize = 2 * 1024 * 1024;
 
 /// What a caller wants to be stored.
 pub struct Put {
@@ -48,6 +50,18 @@ pub struct Version {
     pub readers: BTreeSet<Uid>,
 }
 
+impl Version {
+    /// What is sealed.
+    pub fn document(&self) -> Document {
+        Document {
+            id: DocumentId(self.id),
+            version: self.number,
+            purpose: Some(Purpose::Document),
+            recipients: self.readers.clone(),
+        }
+    }
+}
+
 /// A version that is stored.
 pub struct Uploaded {
     /// Its number.
@@ -60,18 +74,22 @@ pub struct Uploaded {
     pub readers: Vec<v1::Recipient>,
     /// Whether it was there before.
     pub existed: bool,
+    /// Bytes of the sealed stream that an earlier call, which was cut, had sent.
+    pub resumed: u64,
 }
 
-/// An upload that is open; given up when it does not become a version.
+/// An upload that is open; given up when it becomes no version and no later call can go on with it.
 pub struct Open {
     client: Client,
     upload: Upload,
     done: bool,
+    kept: Arc<AtomicBool>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if let (false, Ok(runtime)) = (self.done, tokio::runtime::Handle::try_current()) {
+        let over = self.done || self.kept.load(Ordering::Relaxed);
+        if let (false, Ok(runtime)) = (over, tokio::runtime::Handle::try_current()) {
             let (client, upload) = (self.client.clone(), self.upload.clone());
             // It counts against the user's room until it is given up or expires.
             runtime.spawn(async move { client.give_up(&upload).await });
@@ -79,38 +97,24 @@ impl Drop for Open {
     }
 }
 
+/// An upload that is about to be sent, from its beginning or from where an earlier call had come to.
+pub struct Started<'a> {
+    open: Open,
+    sealing: Sealing<'a>,
+    proof: Proof<'a>,
+    /// What the platform has.
+    there: u64,
+    /// The end that was perhaps sent before.
+    trailer: Option<Trailer>,
+}
+
+/// SHA-256 of the value of a stream's signature.
+fn digest_of(sealed: &SealedStream) -> Result<[u8; 32]> {
+    sealed.signature_digest.as_slice().try_into().map_err(Error::internal)
+}
+
 fn unsigned() -> Error {
     Error::internal("a document's stream is always signed")
-}
-
-/// Gathers what is sealed in blocks.
-struct Blocks {
-    block: BytesMut,
-    full: mpsc::Sender<Bytes>,
-}
-
-impl Blocks {
-    async fn pass_on(&mut self, length: usize) -> Result<()> {
-        let block = self.block.split_to(length).freeze();
-        self.full.send(block).await.map_err(|_| Error::internal("nobody sends what was sealed"))
-    }
-
-    async fn finish(mut self) -> Result<()> {
-        if self.block.is_empty() { Ok(()) } else { self.pass_on(self.block.len()).await }
-    }
-}
-
-impl Sink for Blocks {
-    async fn put(&mut self, piece: Bytes) -> Result<()> {
-        if self.block.capacity() < self.block.len() + piece.len() {
-            self.block.reserve(BLOCK + piece.len());
-        }
-        self.block.extend_from_slice(&piece);
-        while self.block.len() >= BLOCK {
-            self.pass_on(BLOCK).await?;
-        }
-        Ok(())
-    }
 }
 
 impl Documents<'_> {
@@ -135,26 +139,84 @@ impl Documents<'_> {
                 version.readers.extend(self.open(record).await?.users()?);
             }
         }
-        let upload = match self.begin(&version).await {
-            Err(error) if error.fault() == Fault::VersionConflict => {
-                return self.find(put, error).await?.compare(source).await;
-            }
-            begun => begun?,
+        let (mut journal, begun) = match Journal::open(self.uploads, self.identity, &put.id).await? {
+            Some((journal, begun)) => (Some(journal), begun),
+            None => (None, None),
         };
+        let stored = self.store(put, &version.document(), journal.as_mut(), begun, source).await;
+        match journal {
+            Some(journal) if !matches!(&stored, Err(error) if is_cut(error)) => journal.remove().await,
+            _ => {}
+        }
+        stored
+    }
+
+    /// Stores a version: goes on with what was begun, unless it turns out to be of another content.
+    async fn store(
+        &self,
+        put: &Put,
+        document: &Document,
+        mut journal: Option<&mut Journal>,
+        begun: Option<Begun>,
+        source: &mut impl Source,
+    ) -> Result<Uploaded> {
+        let mut source = Rewindable::new(source);
         let describe = |size, signature: &[u8; 32]| {
             description::write(&put.wanted.complete(&put.id, size, clock::now()?)?, signature)
         };
-        self.fill(upload, &version, Some(put), source, describe).await
+        if let (Some(begun), Some(journal)) = (begun, &mut journal)
+            && let Some(resumed) = self.resume(document, begun).await?
+        {
+            source.keep();
+            let started = self.go_on(resumed, journal);
+            match self.fill(started, document, Some(put), &mut source, describe).await {
+                Err(error) if is_another_content(&error) && source.rewind() => {}
+                stored => return stored,
+            }
+        }
+        let started = match self.begin(document, journal).await {
+            Err(error) if error.fault() == Fault::VersionConflict => {
+                return self.find(put, error).await?.compare(&mut source).await;
+            }
+            started => started?,
+        };
+        self.fill(started, document, Some(put), &mut source, describe).await
     }
 
-    /// Begins a version.
+    /// Begins a version. What it sends goes into the journal, if it has one.
     ///
     /// # Errors
     /// VERSION_CONFLICT, DOCUMENTS_FULL.
-    pub(super) async fn begin(&self, version: &Version) -> Result<Open> {
+    pub(super) async fn begin<'a>(
+        &'a self,
+        document: &'a Document,
+        journal: Option<&'a mut Journal>,
+    ) -> Result<Started<'a>> {
         let client = self.identity.client.clone();
-        let upload = client.begin_upload(&version.id, version.number, &fresh_id()?).await?;
-        Ok(Open { client, upload, done: false })
+        let id = fresh_id()?;
+        let begin = || client.begin_upload(&document.id.0, document.version, &id);
+        let upload = match begin().await {
+            Err(error) if error.fault() == Fault::DocumentsFull && self.abandon_idle().await? => {
+                begin().await
+            }
+            begun => begun,
+        }?;
+        let kept = Arc::new(AtomicBool::new(false));
+        let open = Open { client, upload, done: false, kept: kept.clone() };
+        let sealing = Sealing::begin(self.identity, document).await?;
+        let begin = Some((document.version, id, sealing.start()));
+        let proof = Proof { journal, begin, before: VecDeque::new(), kept };
+        Ok(Started { open, sealing, proof, there: 0, trailer: None })
+    }
+
+    /// Goes on with what an earlier call began.
+    fn go_on<'a>(&self, resumed: Resumed<'a>, journal: &'a mut Journal) -> Started<'a> {
+        let Resumed { upload, there, sealing, begun } = resumed;
+        journal.resume();
+        let kept = Arc::new(AtomicBool::new(true));
+        let open = Open { client: self.identity.client.clone(), upload, done: false, kept: kept.clone() };
+        let proof = Proof { journal: Some(journal), begin: None, before: begun.blocks, kept };
+        Started { open, sealing, proof, there, trailer: begun.trailer }
     }
 
     /// Seals, signs and sends a version, and makes it the current one. `describe` writes what is said of it, given the
@@ -164,37 +226,64 @@ impl Documents<'_> {
     /// As `Documents.Upload`. Nothing is seen of the version then.
     pub(super) async fn fill(
         &self,
-        mut open: Open,
-        version: &Version,
+        started: Started<'_>,
+        document: &Document,
         put: Option<&Put>,
         source: &mut impl Source,
         describe: impl FnOnce(u64, &[u8; 32]) -> Result<Vec<u8>>,
     ) -> Result<Uploaded> {
-        let document = Document {
-            id: DocumentId(version.id),
-            version: version.number,
-            purpose: Some(Purpose::Document),
-            recipients: version.readers.clone(),
-        };
+        let Started { mut open, sealing, proof, there, trailer } = started;
         let (full, blocks) = mpsc::channel(1);
+        let start = sealing.start();
         let sealing = async {
-            let mut sink = Blocks { block: BytesMut::new(), full };
-            let sealed = seal_stream(self.identity, &document, source, &mut sink).await?;
+            let mut sink = Blocks::new(full, proof);
+            let content = sealing.content(source, &mut sink).await?;
+            let (sealed, bytes) = match trailer {
+                None => content.end().await?,
+                Some(trailer) => {
+                    let (signed, _) = self.ends_of(&start, &trailer).signed(self.identity).await?;
+                    if content.manifest() != Some(&signed) {
+                        return Err(differs());
+                    }
+                    (content.with_trailer(trailer.signature, &trailer.bytes), trailer.bytes)
+                }
+            };
+            let signature = digest_of(&sealed)?;
+            sink.vouch_trailer(&Trailer { signature, bytes: bytes.clone() }).await?;
+            put_all(&mut sink, bytes).await?;
             sink.finish().await?;
-            Ok(sealed)
+            Ok((sealed, signature))
         };
-        let (sealed, found) = tokio::try_join!(sealing, self.send(&open.upload, put, blocks))?;
-        if let Some(found) = found {
-            return found.settle(sealed.manifest.ok_or_else(unsigned)?);
+        let filled = async {
+            let (sealed, found) = tokio::try_join!(sealing, self.send(&open.upload, put, there, blocks))?;
+            match found {
+                Some(found) => found.settle(sealed.0.manifest.ok_or_else(unsigned)?),
+                None => self.commit(&mut open, document, put, sealed, there, describe).await,
+            }
+        };
+        let filled = filled.await;
+        if !matches!(&filled, Err(error) if is_cut(error)) {
+            open.kept.store(false, Ordering::Relaxed);
         }
+        filled
+    }
 
-        let digest = <[u8; 32]>::try_from(sealed.signature_digest.as_slice()).map_err(Error::internal)?;
-        let json = describe(sealed.plaintext_size, &digest)?;
-        let metadata = self.seal_description(&document, json.into()).await?;
+    /// Seals what is said of a version that was sent, and makes it the current one.
+    async fn commit(
+        &self,
+        open: &mut Open,
+        document: &Document,
+        put: Option<&Put>,
+        (sealed, signature): (SealedStream, [u8; 32]),
+        resumed: u64,
+        describe: impl FnOnce(u64, &[u8; 32]) -> Result<Vec<u8>>,
+    ) -> Result<Uploaded> {
+        let json = describe(sealed.plaintext_size, &signature)?;
+        let metadata = self.seal_description(document, json.into()).await?;
         let commit = DocumentCommit {
             metadata: Base64(metadata.clone()),
-            signature_digest: Base64(digest.to_vec()),
-            readers: named(version.readers.iter().filter(|uid| **uid != self.identity.uid)),
+            signature_digest: Base64(signature.to_vec()),
+            readers: named(document.recipients.iter().filter(|uid| **uid != self.identity.uid)),
         };
         let committing = || open.client.commit(&open.upload, &commit);
         let record = match (self.patience().persist(committing).await, put) {
@@ -204,18 +293,19 @@ impl Documents<'_> {
             (committed, _) => committed?,
         };
         open.done = true;
-        if record.version != version.number
+        if record.version != document.version
             || record.owner != self.identity.uid
             || record.metadata != metadata
         {
             return Err(Fault::DocumentMismatch.into());
         }
         Ok(Uploaded {
-            version: version.number,
+            version: document.version,
             plaintext_size: sealed.plaintext_size,
             ciphertext_size: sealed.ciphertext_size,
             readers: sealed.recipients,
             existed: false,
+            resumed,
         })
     }
 
@@ -225,9 +315,10 @@ impl Documents<'_> {
         &self,
         upload: &Upload,
         put: Option<&Put>,
+        there: u64,
         mut blocks: mpsc::Receiver<Bytes>,
     ) -> Result<Option<Found>> {
-        match (self.send_all(upload, &mut blocks).await, put) {
+        match (self.send_all(upload, there, &mut blocks).await, put) {
             (Err(error), Some(put)) if error.fault() == Fault::VersionConflict => {
                 let found = self.find(put, error).await?;
                 while blocks.recv().await.is_some() {}
@@ -237,12 +328,13 @@ impl Documents<'_> {
         }
     }
 
-    /// What the platform has is asked for whenever a block did not arrive.
-    async fn send_all(&self, upload: &Upload, blocks: &mut mpsc::Receiver<Bytes>) -> Result<()> {
+    /// Sends what the platform does not have yet; what it has is asked for whenever a block did not arrive.
+    async fn send_all(&self, upload: &Upload, there: u64, blocks: &mut mpsc::Receiver<Bytes>) -> Result<()> {
         let client = &self.identity.client;
-        let (mut at, mut patience) = (0, self.patience());
+        let (mut at, mut end, mut patience) = (there, 0, self.patience());
         while let Some(block) = blocks.recv().await {
-            let (start, end) = (at, at + block.len() as u64);
+            let start = end;
+            end += block.len() as u64;
             while at < end {
                 let rest = usize::try_from(at - start).map_err(Error::internal)?;
                 let sent = client.append(upload, at, block.slice(rest..)).await;

@@ -22,10 +22,11 @@ const REFERENCE_LIMIT: usize = 64 * 1024;
 /// Stores a file as a document, or as a new version of one.
 ///
 /// The platform learns neither content nor title. Without --expect-version the document must not be there yet; if it
-/// is, with this very content, nothing is done: so a command whose answer was lost can be repeated, with --id.
+/// is, with this very content, nothing is done: so a command whose answer was lost can be repeated, with --id. One that
+/// was cut in the middle, repeated with --id within a day, sends only what had not arrived, and says how much that saved.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-JSON: {\"document_id\",\"version\",\"existed\",\"plaintext_size\",\"ciphertext_size\",\"readers\":[{\"user\",\"root_key_hash\",
+JSON: {\"document_id\",\"version\",\"existed\",\"plaintext_size\",\"ciphertext_size\",\"resumed_size\",\"readers\":[{\"user\",\"root_key_hash\",
   \"origin\",\"shared_by\"}]}")]
 pub struct Arguments {
     /// What to store; `-` is standard input
@@ -80,6 +81,7 @@ struct Stored {
     existed: bool,
     plaintext_size: u64,
     ciphertext_size: u64,
+    resumed_size: u64,
     readers: Vec<RecipientReport>,
 }
 
@@ -117,6 +119,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         existed: response.existed,
         plaintext_size: response.plaintext_size,
         ciphertext_size: response.ciphertext_size,
+        resumed_size: response.resumed_size,
         readers: RecipientReport::list(response.readers),
     })
 }
@@ -133,7 +136,11 @@ impl Report for Stored {
     fn text(&self) -> String {
         let done = if self.existed { "there already" } else { "stored" };
         let readers = RecipientReport::lines(&self.readers);
-        format!("{done}: {}, version {}\n{readers}", escape_line(&self.document_id), self.version)
+        let resumed = match self.resumed_size {
+            0 => String::new(),
+            size => format!("went on where an earlier call had come to: {size} bytes were there\n"),
+        };
+        format!("{done}: {}, version {}\n{resumed}{readers}", escape_line(&self.document_id), self.version)
     }
 }
 

@@ -1,0 +1,236 @@
+//! Uploads that go on after their call was cut: by the caller, a kill of the broker, or both ends at once.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use life_e2e::agent::Clients;
+use life_e2e::documents::{download, fresh_id, header, upload};
+use life_e2e::uploading::{MIB, Uploading, content, count, open, open_uploads, received, until};
+use life_e2e::{Agent, Platform, Reason, Tap, User};
+use life_proto::v1::{ParticipantKind, UploadDocumentHeader};
+use rustix::fs::{FlockOperation, flock};
+
+struct Scene {
+    platform: Platform,
+    tap: Tap,
+    agent: Agent,
+    clients: Clients,
+    clinic: User,
+    patient: User,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        Self::over(Platform::start()).await
+    }
+
+    async fn over(platform: Platform) -> Self {
+        let tap = Tap::to(&platform).await;
+        let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+        agent.run();
+        let mut clients = agent.clients().await;
+        let clinic = User::ready(&mut clients, ParticipantKind::Institution).await;
+        let patient = User::ready(&mut clients, ParticipantKind::Patient).await;
+        Self { platform, tap, agent, clients, clinic, patient }
+    }
+
+    fn header(&self) -> UploadDocumentHeader {
+        header(&self.clinic, &fresh_id(), &[&self.patient])
+    }
+
+    /// Begins an upload and waits until that much of it has arrived.
+    async fn begin(&self, header: &UploadDocumentHeader, chunks: usize, arrived: usize) -> Uploading {
+        let before = received(&self.platform);
+        let mut uploading = Uploading::begin(&self.clients, header.clone()).await;
+        uploading.give(chunks).await;
+        until("part of the upload", || received(&self.platform) - before >= (arrived * MIB) as i64).await;
+        uploading
+    }
+
+    /// Ends a call from its caller's end, and waits until the broker has noticed.
+    async fn cut(&self, uploading: Uploading, header: &UploadDocumentHeader) {
+        uploading.call.abort();
+        drop(uploading);
+        let journal = File::open(self.journal(header)).unwrap();
+        until("the end of the call", || flock(&journal, FlockOperation::NonBlockingLockExclusive).is_ok())
+            .await;
+    }
+
+    async fn kill_broker(&mut self) {
+        self.agent.kill();
+        self.agent.run();
+        self.clients = self.agent.clients().await;
+        self.clinic.unlock(&mut self.clients).await;
+        self.patient.unlock(&mut self.clients).await;
+    }
+
+    fn journal(&self, header: &UploadDocumentHeader) -> PathBuf {
+        let name = format!("{}.{}", self.clinic.uid(), header.document_id);
+        self.agent.state().join("uploads").join(name)
+    }
+
+    /// The document is there with this content, and nothing is left of how it came.
+    async fn check(&mut self, header: &UploadDocumentHeader, content: &[u8]) {
+        let got = download(&mut self.clients, &self.patient, &header.document_id).await.unwrap();
+        assert!(got.content == content);
+        until("the end of all uploads", || open_uploads(&self.platform) == 0).await;
+        assert!(!self.journal(header).exists());
+    }
+
+    /// Whether the document's stream is the one that a journal was about.
+    fn is_stream_of(&self, journal: &[u8]) -> bool {
+        let sql = "SELECT bytes FROM document_header";
+        let start: Vec<u8> = open(&self.platform).query_row(sql, [], |row| row.get(0)).unwrap();
+        journal.windows(start.len()).any(|window| window == start)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_the_broker_was_killed_only_the_rest_is_sent() {
+    let mut scene = Scene::start().await;
+    let header = scene.header();
+    let before = scene.tap.asked();
+    let uploading = scene.begin(&header, 20, 12).await;
+    scene.kill_broker().await;
+    assert!(uploading.end().await.is_err());
+    let journal = std::fs::read(scene.journal(&header)).unwrap();
+
+    let stored = upload(&mut scene.clients, header.clone(), &content(24)).await.unwrap();
+    assert!((stored.version, stored.existed) == (1, false));
+    assert!(stored.resumed_size >= 12 * MIB as u64, "{}", stored.resumed_size);
+    // What was on its way when the broker died is sent again: three blocks at the most.
+    let sent = scene.tap.asked() - before;
+    assert!(sent < 31 * MIB as u64, "{sent} bytes were sent for a document of 24 MiB");
+    assert!(scene.is_stream_of(&journal));
+    scene.check(&header, &content(24)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_its_caller_went_away_and_the_platform_died_too() {
+    let mut scene = Scene::start().await;
+    let header = scene.header();
+    for arrived in [4, 8] {
+        let already = received(&scene.platform) as usize / MIB;
+        let uploading = scene.begin(&header, arrived + 4, arrived - already).await;
+        scene.cut(uploading, &header).await;
+        scene.platform.kill_serve();
+        scene.platform.start_serve();
+    }
+    let stored = upload(&mut scene.clients, header.clone(), &content(13)).await.unwrap();
+    assert!(stored.resumed_size >= 8 * MIB as u64, "{}", stored.resumed_size);
+    scene.check(&header, &content(13)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_everything_sent_before_nothing_is_sent_again() {
+    let mut scene = Scene::start().await;
+    let header = scene.header();
+    let database = open(&scene.platform);
+    // The end of the stream has arrived, and its commit is still to come.
+    let whole = (9 * MIB) as i64;
+    scene.tap.hold_request_when(move || count(&database, "received), 0) FROM document_upload") > whole);
+    let (mut clients, again) = (scene.clients.clone(), header.clone());
+    let first = tokio::spawn(async move { upload(&mut clients, again, &content(9)).await });
+    scene.tap.held().await;
+    let journal = std::fs::read(scene.journal(&header)).unwrap();
+    scene.agent.kill();
+    scene.tap.release();
+    assert!(first.await.unwrap().is_err());
+    scene.kill_broker().await;
+    let before = scene.tap.asked();
+    let stored = upload(&mut scene.clients, header.clone(), &content(9)).await.unwrap();
+    assert_eq!(stored.resumed_size, stored.ciphertext_size);
+    assert!(scene.tap.asked() - before < MIB as u64 / 2);
+    assert!(scene.is_stream_of(&journal));
+    scene.check(&header, &content(9)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_content_gets_another_key() {
+    let mut scene = Scene::start().await;
+    // Differs early, late, by its end, and too late to be read once more.
+    let early = [b"another".to_vec(), content(24)].concat();
+    let late = [content(9), b"another".to_vec(), content(15)].concat();
+    let short = content(3);
+    for (other, at_once) in [(early, true), (late, true), (short, true), (content(19), false)] {
+        let header = scene.header();
+        let uploading = scene.begin(&header, 24, if at_once { 12 } else { 20 }).await;
+        scene.kill_broker().await;
+        assert!(uploading.end().await.is_err());
+        let journal = std::fs::read(scene.journal(&header)).unwrap();
+        if !at_once {
+            let refused = upload(&mut scene.clients, header.clone(), &other).await;
+            assert_eq!(refused.reason(), "RESOURCE_EXHAUSTED");
+        }
+        let stored = upload(&mut scene.clients, header.clone(), &other).await.unwrap();
+        assert!((stored.resumed_size, stored.existed) == (0, false));
+        assert!(!scene.is_stream_of(&journal));
+        scene.check(&header, &other).await;
+        let id = header.document_id.clone();
+        life_e2e::documents::delete(&mut scene.clients, &scene.clinic, &id, 0).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_readers_and_a_damaged_journal_begin_anew() {
+    let mut scene = Scene::start().await;
+    for damage in [Some(0), Some(700), Some(usize::MAX), None] {
+        let mut header = scene.header();
+        let uploading = scene.begin(&header, 12, 4).await;
+        scene.kill_broker().await;
+        assert!(uploading.end().await.is_err());
+        let path = scene.journal(&header);
+        let journal = std::fs::read(&path).unwrap();
+        match damage {
+            // One that knows of less than was sent, as a copy from earlier would: its first entry.
+            Some(usize::MAX) => {
+                let length = u32::from_be_bytes(journal[1..5].try_into().unwrap());
+                std::fs::write(&path, &journal[..5 + length as usize + 32]).unwrap();
+            }
+            Some(at) => {
+                let mut bent = journal.clone();
+                bent[at] ^= 1;
+                std::fs::write(&path, bent).unwrap();
+            }
+            None => header.readers.clear(),
+        }
+        let stored = upload(&mut scene.clients, header.clone(), &content(12)).await.unwrap();
+        assert_eq!(stored.resumed_size, 0, "{damage:?}");
+        assert!(!scene.is_stream_of(&journal));
+        header.readers = vec![scene.clinic.name.clone()];
+        let got = download(&mut scene.clients, &scene.clinic, &header.document_id).await.unwrap();
+        assert!(got.content == content(12));
+        until("the end of all uploads", || open_uploads(&scene.platform) <= 3).await;
+        life_e2e::documents::delete(&mut scene.clients, &scene.clinic, &header.document_id, 0).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_were_cut_make_room_for_others() {
+    let limit = |text: &str| {
+        assert!(text.contains("\ndocument_uploads = "), "{text}");
+        let line = |line: &str| {
+            if line.starts_with("document_uploads = ") {
+                "document_uploads = 1".into()
+            } else {
+                line.to_owned()
+            }
+        };
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let mut scene = Scene::over(Platform::start_edited(&["--approval", "auto"], limit)).await;
+    let (first, second) = (scene.header(), scene.header());
+    let uploading = scene.begin(&first, 9, 4).await;
+    // At work it keeps its room.
+    let refused = upload(&mut scene.clients, second.clone(), b"short").await;
+    assert_eq!(refused.reason(), "DOCUMENTS_FULL");
+    scene.cut(uploading, &first).await;
+    assert_eq!(open_uploads(&scene.platform), 1);
+    assert_eq!(upload(&mut scene.clients, second.clone(), b"short").await.unwrap().version, 1);
+    scene.check(&second, b"short").await;
+    let stored = upload(&mut scene.clients, first.clone(), &content(9)).await.unwrap();
+    assert_eq!(stored.resumed_size, 0);
+    scene.check(&first, &content(9)).await;
+}
