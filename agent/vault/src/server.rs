@@ -120,8 +120,9 @@ pub(crate) fn serve(
 impl Server {
     /// Takes turns at the socket: whoever has read a request answers it while another reads on.
     fn work_quickly(&self, desk: &Desk, worker: Worker) {
+        // All seed at once, and the first that is ready serves.
+        let mut turn = desk.seed().map(|()| Some(Answers::default()));
         loop {
-            let turn = self.turn(worker);
             desk.clear();
             self.turns.end(worker);
             match turn {
@@ -132,6 +133,7 @@ impl Server {
                     break;
                 }
             }
+            turn = self.turn(worker);
         }
         self.shut_down();
     }

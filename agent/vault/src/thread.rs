@@ -15,17 +15,20 @@ const STACK: usize = 256 * 1024;
 pub(crate) struct Desk(Option<LockedStack>);
 
 impl Desk {
-    /// Locks the calling thread's stack, and has AWS-LC seed the thread's random number generator, which would otherwise
-    /// hold up somebody's first signature.
+    /// Locks the calling thread's stack.
     fn new(memory: Memory) -> Result<Self, ProcessError> {
         let stack = match memory {
             Memory::Locked => Some(LockedStack::of_this_thread().map_err(ProcessError::Memory)?),
             Memory::Plain => None,
         };
-        aws_lc_rs::rand::fill(&mut [0; 32]).map_err(|_| ServeError::Random)?;
-        let desk = Self(stack);
-        desk.clear();
-        Ok(desk)
+        Ok(Self(stack))
+    }
+
+    /// Has AWS-LC seed the thread's random number generator, which would otherwise hold up somebody's first signature.
+    pub(crate) fn seed(&self) -> Result<(), ServeError> {
+        let seeded = aws_lc_rs::rand::fill(&mut [0; 32]).map_err(|_| ServeError::Random);
+        self.clear();
+        seeded
     }
 
     /// Wipes what the last operation left on the stack and in registers. The operation is a function of its own that is
