@@ -104,8 +104,12 @@ fn fields_of_requests_are_those_of_the_contract() {
     let begin = BeginRegistration { kind: "PATIENT".to_owned(), key: bytes(), proof: bytes() };
     let begin_upload = BeginUpload { version: 1, upload_id: "00".repeat(16) };
     let uid = "123e4567-e89b-42d3-a456-426614174000".to_owned();
-    let commit_document =
-        CommitDocument { metadata: bytes(), signature_digest: bytes(), readers: vec![uid.clone()] };
+    let commit_document = CommitDocument {
+        metadata: bytes(),
+        signature_digest: bytes(),
+        readers: vec![uid.clone()],
+        replaces_revision: Some(0),
+    };
     let share_document =
         ShareDocument { version: 1, revision: 0, header: bytes(), metadata: bytes(), readers: vec![uid] };
     let values = [

@@ -145,8 +145,23 @@ async fn sharing_replaces_the_header_and_nothing_else() {
     // A sharing with nobody new, as for a new generation of a key, is one as well.
     let record = owner.client.post(&sharing, &shared.shared(&owner, &[&other]).share_body(1, 1)).await;
     assert_eq!(record.expect(200).json()["revision"], 2);
-    // Unsharing is a new version.
-    owner.client.store(&id, 2, &Version::new(10, &owner, &[&other])).await;
+    // Unsharing is a new version, of the revision it was made from and no other.
+    let unshared = Version::new(10, &owner, &[&other]);
+    let upload = owner.client.begin(&id, 2).await;
+    owner.client.append(&upload, 0, unshared.stream.clone()).await.expect(200);
+    let commit = |revision: u64| {
+        let mut body = unshared.commit_body();
+        body["replaces_revision"] = revision.into();
+        body
+    };
+    let path = format!("{upload}/commit");
+    for wrong in [0, 1, 3] {
+        let late = owner.client.post(&path, &commit(wrong)).await.refused(409, "VERSION_CONFLICT").json();
+        assert_eq!((&late["current_version"], &late["current_revision"]), (&json!(1), &json!(2)));
+    }
+    reader.client.content(&id, &[]).await.expect(200);
+    let committed = owner.client.post(&path, &commit(2)).await.expect(200).json();
+    assert_eq!(owner.client.post(&path, &commit(2)).await.expect(200).json(), committed);
     reader.client.content(&id, &[]).await.refused(404, "DOCUMENT_UNKNOWN");
     other.client.content(&id, &[]).await.expect(200);
     let late = shared.share_body(1, 2);

@@ -1,10 +1,10 @@
-//! One document uploaded by several calls: at once, and one after another that was cut short.
+//! One document changed by several calls at once: uploaded, shared, unshared.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use life_e2e::agent::Clients;
-use life_e2e::documents::{download, fresh_id, header, upload};
+use life_e2e::documents::{download, fresh_id, get, header, names, share, unshare, upload};
 use life_e2e::uploading::{MIB, Uploading, content, count, open, open_uploads, received, until};
 use life_e2e::{Agent, Platform, Reason, Tap, User};
 use life_proto::v1;
@@ -75,4 +75,65 @@ async fn a_commit_that_comes_second_finds_the_first() {
         }
         assert_eq!(download(&mut clients, &patient, &id).await.unwrap().content, b"finding");
     }
+}
+
+fn readers(document: &v1::Document, owner: &User) -> Vec<String> {
+    let mut readers = names(&document.readers);
+    readers.retain(|name| *name != owner.name);
+    readers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_added_meanwhile_stays_and_who_was_removed_stays_away() {
+    let platform = Platform::start();
+    let tap = Tap::to(&platform).await;
+    let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let (clinic, patient) = users(&mut clients).await;
+    let physician = User::ready(&mut clients, ParticipantKind::HealthCareProfessional).await;
+    let nurse = User::ready(&mut clients, ParticipantKind::HealthCareProfessional).await;
+    let mut expected = vec![patient.name.clone(), nurse.name.clone()];
+    expected.sort();
+
+    // Unshared, and shared with another before that is committed.
+    let id = fresh_id();
+    upload(&mut clients, header(&clinic, &id, &[&patient, &physician]), &content(3)).await.unwrap();
+    let database = open(&platform);
+    tap.hold_request_when(move || count(&database, "received), 0) FROM document_upload") > 3 * MIB as i64);
+    let (mut other, who, what, whom) = (clients.clone(), clinic.clone(), id.clone(), physician.clone());
+    let unsharing = tokio::spawn(async move { unshare(&mut other, &who, &what, &[&whom]).await });
+    tap.held().await;
+    assert_eq!(share(&mut clients, &clinic, &id, &[&nurse]).await.unwrap().revision, 1);
+    tap.release();
+    assert_eq!(unsharing.await.unwrap().unwrap().version, 2);
+    let document = get(&mut clients, &clinic, &id).await.unwrap();
+    assert_eq!(readers(&document, &clinic), expected);
+    assert!(download(&mut clients, &nurse, &id).await.unwrap().content == content(3));
+    assert_eq!(get(&mut clients, &physician, &id).await.reason(), "DOCUMENT_NOT_FOUND");
+
+    // Shared, and unshared after that has looked at the document.
+    let id = fresh_id();
+    upload(&mut clients, header(&clinic, &id, &[&patient, &physician]), &content(3)).await.unwrap();
+    tap.hold_next();
+    let (mut other, who, what, whom) = (clients.clone(), clinic.clone(), id.clone(), nurse.clone());
+    let sharing = tokio::spawn(async move { share(&mut other, &who, &what, &[&whom]).await });
+    tap.held().await;
+    assert_eq!(unshare(&mut clients, &clinic, &id, &[&physician]).await.unwrap().version, 2);
+    tap.release();
+    assert_eq!(sharing.await.unwrap().unwrap().version, 2);
+    let document = get(&mut clients, &clinic, &id).await.unwrap();
+    assert_eq!(readers(&document, &clinic), expected);
+    assert_eq!(get(&mut clients, &physician, &id).await.reason(), "DOCUMENT_NOT_FOUND");
+
+    // Replaced for the same readers, and shared before that is committed.
+    let again =
+        v1::UploadDocumentHeader { replaces_version: 2, keep_readers: true, ..header(&clinic, &id, &[]) };
+    let mut replacing = Uploading::begin(&clients, again.clone()).await;
+    replacing.give(5).await;
+    until("part of the upload", || received(&platform) > 0).await;
+    share(&mut clients, &clinic, &id, &[&physician]).await.unwrap();
+    assert_eq!(replacing.end().await.reason(), "VERSION_CONFLICT");
+    assert_eq!(upload(&mut clients, again, &content(5)).await.unwrap().version, 3);
+    assert!(download(&mut clients, &physician, &id).await.unwrap().content == content(5));
 }

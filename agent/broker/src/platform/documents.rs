@@ -142,6 +142,9 @@ pub struct DocumentCommit {
     pub signature_digest: Base64,
     /// Who may read it besides the owner.
     pub readers: Vec<String>,
+    /// The revision of the version before whose readers are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces_revision: Option<u64>,
 }
 
 /// What adds readers.

@@ -33,6 +33,7 @@ struct Wish {
     metadata: Vec<u8>,
     signature_digest: [u8; 32],
     readers: BTreeSet<Uid>,
+    replaces_revision: Option<u64>,
     /// By which a repeat is known.
     digest: [u8; 32],
 }
@@ -44,7 +45,8 @@ impl Wish {
         let signature_digest = receipts::digest(body.signature_digest)?;
         let uids: Vec<u8> = readers.iter().flat_map(|uid| *uid.as_bytes()).collect();
         let digest = sha256(&[b"commit", &signature_digest, &sha256(&[&body.metadata.0]), &uids]);
-        Ok(Self { metadata: body.metadata.0, signature_digest, readers, digest })
+        let CommitDocument { metadata, replaces_revision, .. } = body;
+        Ok(Self { metadata: metadata.0, signature_digest, readers, replaces_revision, digest })
     }
 }
 
@@ -108,6 +110,11 @@ fn make_current(
 ) -> Result<(Record, Option<String>), Problem> {
     check_next(tx, key.document, key.caller, upload.version)?;
     let before = documents::owned(tx, key.document, key.caller.uid)?;
+    let revision = before.as_ref().map_or(0, |before| before.revision);
+    if wish.replaces_revision.is_some_and(|replaces| replaces != revision) {
+        // Its readers were taken from a revision that somebody was added to since.
+        return Err(version_conflict(upload.version.saturating_sub(1), revision));
+    }
     let header = parse_start(&whole.start).map_err(DepositError::Shape)?;
     let metadata = recipients::parse_metadata(&wish.metadata)?;
     recipients::check(tx, header.envelope(), key.caller.uid, &wish.readers)?;

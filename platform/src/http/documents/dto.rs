@@ -39,6 +39,9 @@ pub struct CommitDocument {
     pub signature_digest: Base64,
     /// Everybody but the owner who may read it.
     pub readers: Vec<String>,
+    /// The revision of the version before, where this one keeps its readers: if it was shared since, nothing happens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces_revision: Option<u64>,
 }
 
 /// Body of `POST /v1/documents/{document_id}/sharing`

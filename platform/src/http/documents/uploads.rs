@@ -111,10 +111,18 @@ fn begin_now(app: &App, key: Key, version: u64) -> Result<(StatusCode, Upload), 
             // One that expired and was not swept yet.
             None => uploads::give_up(tx, owner, key.upload)?,
         };
-        let used = usage::documents(tx, owner)?;
-        let another = version == 1 && used.documents.saturating_add(used.uploads) >= limits.documents;
-        if another || used.uploads >= limits.document_uploads || used.bytes >= limits.documents_bytes {
-            return Err(DepositError::DocumentsFull.into());
+        let full = || {
+            let used = usage::documents(tx, owner)?;
+            let another = version == 1 && used.documents.saturating_add(used.uploads) >= limits.documents;
+            let uploads = used.uploads >= limits.document_uploads;
+            Ok::<_, Problem>(another || uploads || used.bytes >= limits.documents_bytes)
+        };
+        if full()? {
+            // One whose client is gone must not keep the document itself from being stored.
+            uploads::give_up_all(tx, owner, key.document)?;
+            if full()? {
+                return Err(DepositError::DocumentsFull.into());
+            }
         }
         let upload = Upload {
             owner,

@@ -82,6 +82,24 @@ fn expect(record: &Record, version: Option<u64>) -> Result<()> {
     if version.is_none_or(|version| version == record.version) { Ok(()) } else { Err(conflict(record)) }
 }
 
+/// How often a change begins anew when the document was changed meanwhile.
+const ATTEMPTS: usize = 3;
+
+/// Does something to a document as it is, and again as it is by then if it was changed meanwhile. A version that is not
+/// the one a caller named is found out each time, at the beginning.
+async fn unless_changed<T, F>(attempt: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.fault() == Fault::VersionConflict => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
 /// The document is of another version.
 fn conflict(record: &Record) -> Error {
     Fault::VersionConflict.with("current_version", record.version.to_string())

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use life_envelope::{Envelope, limits};
 use life_pki::Uid;
 
-use super::{Current, Documents, named, stored};
+use super::{Current, Documents, named, stored, unless_changed};
 use crate::engine::share::{Shared, share};
 use crate::error::{Error, Fault, Result};
 use crate::platform::{Base64, Sharing};
@@ -15,8 +15,6 @@ use crate::platform::{Base64, Sharing};
 const MOST: usize = 48;
 /// Bytes of a description's envelope; likewise.
 const ROOM: usize = 256 * 1024;
-/// How often sharing begins anew when somebody else changed the document meanwhile.
-const ATTEMPTS: usize = 3;
 
 /// Whether there is no room for many more sharing statements: sealed anew there are none.
 fn is_full(metadata: &[u8]) -> Result<bool> {
@@ -29,13 +27,7 @@ impl Documents<'_> {
     /// # Errors
     /// As `Documents.Share`.
     pub async fn share(&self, id: &[u8; 16], version: Option<u64>, users: &BTreeSet<Uid>) -> Result<Current> {
-        for _ in 1..ATTEMPTS {
-            match self.share_once(id, version, users).await {
-                Err(error) if error.fault() == Fault::VersionConflict && version.is_none() => {}
-                done => return done,
-            }
-        }
-        self.share_once(id, version, users).await
+        unless_changed(|| self.share_once(id, version, users)).await
     }
 
     async fn share_once(
@@ -56,7 +48,8 @@ impl Documents<'_> {
         }
         if is_full(&record.metadata)? {
             let fetched = self.fetch(id, Some(record.version)).await?;
-            self.anew(fetched, readers.union(&added).copied().collect()).await?;
+            let readers = fetched.current.users()?.union(&added).copied().collect();
+            self.anew(fetched, readers).await?;
             return self.own(id, None).await;
         }
         let ends = self.ends(record).await?;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::content::Fetched;
 use super::upload::{Uploaded, Version};
-use super::{Documents, description};
+use super::{Documents, description, unless_changed};
 use crate::engine::flow::{Sink, Source};
 use crate::engine::open_stream::Release;
 use crate::error::{Error, Result};
@@ -51,6 +51,15 @@ impl Documents<'_> {
         version: Option<u64>,
         users: &BTreeSet<Uid>,
     ) -> Result<Uploaded> {
+        unless_changed(|| self.unshare_once(id, version, users)).await
+    }
+
+    async fn unshare_once(
+        &self,
+        id: &[u8; 16],
+        version: Option<u64>,
+        users: &BTreeSet<Uid>,
+    ) -> Result<Uploaded> {
         let fetched = self.fetch(id, version).await?;
         let current = &fetched.current;
         self.check_owner(&current.record)?;
@@ -69,13 +78,15 @@ impl Documents<'_> {
         self.anew(fetched, remaining).await
     }
 
-    /// Makes a new version of the same content and description, under a new key, for these readers.
+    /// Makes a new version of the same content and description, under a new key, for these readers, who come from the
+    /// revision that was fetched: VERSION_CONFLICT when there is another one by then.
     ///
     /// # Errors
     /// As `Documents.Unshare`.
     pub(super) async fn anew(&self, fetched: Fetched, readers: BTreeSet<Uid>) -> Result<Uploaded> {
         let record = &fetched.current.record;
-        let version = Version { id: record.id, number: record.version.saturating_add(1), readers };
+        let number = record.version.saturating_add(1);
+        let version = Version { id: record.id, number, readers, revision: Some(record.revision) };
         let reference = fetched.current.description.reference.clone();
         // Nothing is opened before all of it is verified; until then the ciphertext waits in the spool.
         let (sender, receiver) = mpsc::channel(AHEAD);
@@ -90,7 +101,7 @@ impl Documents<'_> {
             // It is opened and sealed anew by every call: there is nothing to go on with.
             let started = self.begin(&document, None).await?;
             let describe = |_, signature: &[u8; 32]| description::write(&reference, signature);
-            self.fill(started, &document, None, &mut source, describe).await
+            self.fill(started, &version, None, &mut source, describe).await
         };
         let ((), uploaded) = tokio::try_join!(opening, sealing)?;
         Ok(uploaded)

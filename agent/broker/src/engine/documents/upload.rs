@@ -48,6 +48,8 @@ pub struct Version {
     pub number: u64,
     /// Who may read it besides its owner.
     pub readers: BTreeSet<Uid>,
+    /// The revision of the version before that readers were taken from: nobody who is added meanwhile may get lost.
+    pub revision: Option<u64>,
 }
 
 impl Version {
@@ -125,7 +127,7 @@ impl Documents<'_> {
     pub async fn put(&self, put: &Put, source: &mut impl Source) -> Result<Uploaded> {
         let number =
             put.replaces.checked_add(1).ok_or_else(|| Error::field("replaces_version", "is the last one"))?;
-        let mut version = Version { id: put.id, number, readers: put.readers.clone() };
+        let mut version = Version { id: put.id, number, readers: put.readers.clone(), revision: None };
         if put.replaces > 0 {
             let record = self.record(&put.id).await?;
             if record.deleted {
@@ -136,6 +138,7 @@ impl Documents<'_> {
                 return self.find(put, conflict(&record)).await?.compare(source).await;
             }
             if put.keep_readers {
+                version.revision = Some(record.revision);
                 version.readers.extend(self.open(record).await?.users()?);
             }
         }
@@ -143,7 +146,7 @@ impl Documents<'_> {
             Some((journal, begun)) => (Some(journal), begun),
             None => (None, None),
         };
-        let stored = self.store(put, &version.document(), journal.as_mut(), begun, source).await;
+        let stored = self.store(put, &version, journal.as_mut(), begun, source).await;
         match journal {
             Some(journal) if !matches!(&stored, Err(error) if is_cut(error)) => journal.remove().await,
             _ => {}
@@ -155,32 +158,33 @@ impl Documents<'_> {
     async fn store(
         &self,
         put: &Put,
-        document: &Document,
+        version: &Version,
         mut journal: Option<&mut Journal>,
         begun: Option<Begun>,
         source: &mut impl Source,
     ) -> Result<Uploaded> {
+        let document = version.document();
         let mut source = Rewindable::new(source);
         let describe = |size, signature: &[u8; 32]| {
             description::write(&put.wanted.complete(&put.id, size, clock::now()?)?, signature)
         };
         if let (Some(begun), Some(journal)) = (begun, &mut journal)
-            && let Some(resumed) = self.resume(document, begun).await?
+            && let Some(resumed) = self.resume(&document, begun).await?
         {
             source.keep();
             let started = self.go_on(resumed, journal);
-            match self.fill(started, document, Some(put), &mut source, describe).await {
+            match self.fill(started, version, Some(put), &mut source, describe).await {
                 Err(error) if is_another_content(&error) && source.rewind() => {}
                 stored => return stored,
             }
         }
-        let started = match self.begin(document, journal).await {
+        let started = match self.begin(&document, journal).await {
             Err(error) if error.fault() == Fault::VersionConflict => {
                 return self.find(put, error).await?.compare(&mut source).await;
             }
             started => started?,
         };
-        self.fill(started, document, Some(put), &mut source, describe).await
+        self.fill(started, version, Some(put), &mut source, describe).await
     }
 
     /// Begins a version. What it sends goes into the journal, if it has one.
@@ -227,7 +231,7 @@ impl Documents<'_> {
     pub(super) async fn fill(
         &self,
         started: Started<'_>,
-        document: &Document,
+        version: &Version,
         put: Option<&Put>,
         source: &mut impl Source,
         describe: impl FnOnce(u64, &[u8; 32]) -> Result<Vec<u8>>,
@@ -258,7 +262,7 @@ impl Documents<'_> {
             let (sealed, found) = tokio::try_join!(sealing, self.send(&open.upload, put, there, blocks))?;
             match found {
                 Some(found) => found.settle(sealed.0.manifest.ok_or_else(unsigned)?),
-                None => self.commit(&mut open, document, put, sealed, there, describe).await,
+                None => self.commit(&mut open, version, put, sealed, there, describe).await,
             }
         };
         let filled = filled.await;
@@ -272,18 +276,19 @@ impl Documents<'_> {
     async fn commit(
         &self,
         open: &mut Open,
-        document: &Document,
+        version: &Version,
         put: Option<&Put>,
         (sealed, signature): (SealedStream, [u8; 32]),
         resumed: u64,
         describe: impl FnOnce(u64, &[u8; 32]) -> Result<Vec<u8>>,
     ) -> Result<Uploaded> {
         let json = describe(sealed.plaintext_size, &signature)?;
-        let metadata = self.seal_description(document, json.into()).await?;
+        let metadata = self.seal_description(&version.document(), json.into()).await?;
         let commit = DocumentCommit {
             metadata: Base64(metadata.clone()),
             signature_digest: Base64(signature.to_vec()),
-            readers: named(document.recipients.iter().filter(|uid| **uid != self.identity.uid)),
+            readers: named(version.readers.iter().filter(|uid| **uid != self.identity.uid)),
+            replaces_revision: version.revision,
         };
         let committing = || open.client.commit(&open.upload, &commit);
         let record = match (self.patience().persist(committing).await, put) {
@@ -293,14 +298,14 @@ impl Documents<'_> {
             (committed, _) => committed?,
         };
         open.done = true;
-        if record.version != document.version
+        if record.version != version.number
             || record.owner != self.identity.uid
             || record.metadata != metadata
         {
             return Err(Fault::DocumentMismatch.into());
         }
         Ok(Uploaded {
-            version: document.version,
+            version: version.number,
             plaintext_size: sealed.plaintext_size,
             ciphertext_size: sealed.ciphertext_size,
             readers: sealed.recipients,
