@@ -13,10 +13,10 @@ const PACKAGE: &str = "life.agent.v1";
 const FOLDER: &str = "life/agent/v1";
 
 /// Fields that carry a person's secret: owned bytes, so that they can be wiped, in messages that don't print them.
-const SECRETS: &[&str] = &["life.agent.v1.NewSoftwareCertificate.passphrase", "life.agent.v1.Secret.inline"];
+const SECRETS: &[&str] = &["life.agent.v1.NewSecret.inline", "life.agent.v1.Secret.inline"];
 
-/// Messages that hold such a field, with their oneofs; `src/secrets.rs` prints them without it.
-const UNPRINTED: &[&str] = &["NewSoftwareCertificate", "Secret"];
+/// Messages that hold such a field, or what stands for one, with their oneofs; `src/secrets.rs` prints them without it.
+const UNPRINTED: &[&str] = &["DescriptorTicket", "NewSecret", "Secret"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=life");

@@ -1,14 +1,32 @@
-//! How messages that carry a person's secret are printed: without it.
+//! How messages that carry a person's secret, or what stands for one, are printed: without it.
 
 use std::fmt;
 
-use crate::v1::{NewSoftwareCertificate, Secret, secret::Source};
+use crate::v1::{DescriptorTicket, NewSecret, Secret, new_secret, secret};
 
-impl fmt::Debug for NewSoftwareCertificate {
+impl fmt::Debug for DescriptorTicket {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("NewSoftwareCertificate")
-            .field("key_algorithm", &self.key_algorithm)
+        out.debug_struct("DescriptorTicket")
+            .field("socket", &self.socket)
+            .field("expire_time", &self.expire_time)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NewSecret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("NewSecret").field("source", &self.source).finish()
+    }
+}
+
+impl fmt::Debug for new_secret::Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => out.write_str("Inline(..)"),
+            Self::Prompt(prompt) => out.debug_tuple("Prompt").field(prompt).finish(),
+            Self::Descriptor(source) => out.debug_tuple("Descriptor").field(source).finish(),
+            Self::Generated(_) => out.write_str("Generated"),
+        }
     }
 }
 
@@ -18,7 +36,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for secret::Source {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Inline(_) => out.write_str("Inline(..)"),

@@ -128,11 +128,17 @@ fn reasons_in_the_comments_are_known() {
 
 #[test]
 fn secrets_are_not_printed() {
-    use life_proto::v1::{NewSoftwareCertificate, Secret, UnlockRequest, secret::Source};
+    use life_proto::v1::{
+        DescriptorTicket, NewSecret, NewSoftwareCertificate, Secret, UnlockRequest, new_secret,
+        secret::Source,
+    };
     let inline = Source::Inline(b"correct horse battery".to_vec());
     let unlock = UnlockRequest { secret: Some(Secret { source: Some(inline) }), ..Default::default() };
-    let new = NewSoftwareCertificate { passphrase: b"correct horse battery".to_vec(), key_algorithm: 0 };
-    for text in [format!("{unlock:?}"), format!("{new:?}")] {
+    let inline = new_secret::Source::Inline(b"correct horse battery".to_vec());
+    let new =
+        NewSoftwareCertificate { secret: Some(NewSecret { source: Some(inline) }), ..Default::default() };
+    let ticket = DescriptorTicket { ticket: b"correct horse battery".to_vec().into(), ..Default::default() };
+    for text in [format!("{unlock:?}"), format!("{new:?}"), format!("{ticket:?}")] {
         assert!(!text.contains("correct") && !text.contains("99, 111, 114"), "{text}");
     }
 }

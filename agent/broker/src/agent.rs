@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::identities::Identities;
 use crate::paths::Paths;
 use crate::platform::Platform;
+use crate::prompt::{Prompts, Starter};
 use crate::tickets::Tickets;
 use crate::upstream::Gate;
 use crate::vault::Vault;
@@ -51,7 +52,9 @@ pub struct Agent {
     /// Room for the bytes of requests.
     pub scales: Scales,
     /// One person, one prompt at a time.
-    pub prompts: Arc<Semaphore>,
+    pub prompts: Arc<Prompts>,
+    /// Starts their programs.
+    pub starter: Starter,
     /// Ends what would never end by itself.
     pub stopping: CancellationToken,
     /// When this process started.
@@ -82,7 +85,8 @@ impl Agent {
             calls: Arc::new(Semaphore::new(config.limits.max_calls.0)),
             enrolments: Enrolments::default(),
             scales: Scales::default(),
-            prompts: Arc::new(Semaphore::new(1)),
+            prompts: Arc::default(),
+            starter: Starter::new().map_err(Error::internal)?,
             stopping: CancellationToken::new(),
             started: SystemTime::now(),
             vault_restarts: Default::default(),

@@ -20,6 +20,7 @@ mod platform;
 mod policy;
 mod prompt;
 mod registration;
+mod secrets;
 mod server;
 mod service_manager;
 mod services;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use life_pki::account_log::{self, AccountState};
 use life_pki::chain::{self, Purpose, Revocation};
 use life_pki::{KeySlot, ParticipantKind};
-use life_sys::secret::SecretBytes;
+use life_proto::v1;
+use life_sys::peer::Peer;
 use life_vault_protocol::WorkingKeyAlgorithm;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -18,7 +19,9 @@ use crate::clock;
 use crate::enrolments::Attempts;
 use crate::error::{Error, Fault, Result};
 use crate::platform::{Base64, Binding, Commit, Keys, Origin, Registration, RegistrationState};
+use crate::secrets::{AskedNew, Want};
 use crate::unlock::without_root;
+use crate::vault::{Account, PendingAccount};
 
 /// How long a commit is repeated: the vault keeps the keys for an hour.
 const PENDING: Duration = Duration::from_secs(50 * 60);
@@ -51,18 +54,22 @@ struct Kept {
     key: Base64,
 }
 
-/// Registers a user. From the platform's approval on this goes on even if the caller goes away, or the platform commits and
-/// does not say so: calling again with the registration's name gives the same file, under the first call's passphrase.
+/// Registers a user. Once the passphrase is there and the keys are made this goes on even if the caller goes away, or the
+/// platform commits and does not say so: calling again with the registration's name gives the same file, under the first
+/// call's passphrase.
 ///
 /// # Errors
 /// As `Accounts.RegisterUser`. Keys that did not make it are wiped in the vault.
-pub async fn register(
+pub async fn register<F>(
     agent: &Arc<Agent>,
     new: NewUser,
-    passphrase: SecretBytes,
+    passphrase: NewPassphrase<'_>,
     platform: Option<(Origin, [u8; 32])>,
-) -> Result<Arc<Registered>> {
-    let passphrase = Passphrase(passphrase);
+    tell: impl FnOnce(v1::DescriptorTicket) -> F,
+) -> Result<Arc<Registered>>
+where
+    F: Future<Output = Result<()>>,
+{
     if let Some(id) = new.registration.as_deref().filter(|id| agent.enrolments.knows(id)) {
         return agent.enrolments.fetch(id).await;
     }
@@ -90,10 +97,17 @@ pub async fn register(
             );
         }
     }
+    // Before there is anything to lose: a person may cancel, or have nothing to write down on.
+    let want = Want { agent: agent.as_ref(), caller: passphrase.caller, uid: None };
+    let ready = want.to_be(passphrase.asked, tell).await?;
+    let uid = registration.uid;
+    let make =
+        |source, descriptors| agent.vault.generate_account(uid, new.kind, new.algorithm, source, descriptors);
+    let (pending, account) = ready.give(make).await?;
     let id = registration.id.clone();
     let shared = agent.clone();
     let work = |attempts| async move {
-        let registered = enroll(&shared, &binding, &new, &registration, passphrase, &attempts).await?;
+        let registered = enroll(&binding, &registration, pending, account, &attempts).await?;
         forget(&shared, &registration.id);
         Ok(registered)
     };
@@ -101,8 +115,13 @@ pub async fn register(
     agent.enrolments.fetch(&id).await
 }
 
-/// The passphrase on its way to the vault.
-struct Passphrase(SecretBytes);
+/// Where the passphrase comes from, and who asks for it.
+pub struct NewPassphrase<'a> {
+    /// Where.
+    pub asked: AskedNew,
+    /// Who.
+    pub caller: Option<&'a Peer>,
+}
 
 async fn begin(agent: &Agent, binding: &Binding, new: &NewUser) -> Result<Registration> {
     let Some(id) = &new.registration else {
@@ -117,15 +136,13 @@ async fn begin(agent: &Agent, binding: &Binding, new: &NewUser) -> Result<Regist
 }
 
 async fn enroll(
-    agent: &Agent,
     binding: &Binding,
-    new: &NewUser,
     registration: &Registration,
-    passphrase: Passphrase,
+    pending: PendingAccount,
+    keys: Account,
     attempts: &Attempts,
 ) -> Result<Registered> {
     let uid = registration.uid;
-    let (pending, keys) = agent.vault.generate_account(uid, new.kind, new.algorithm).await?;
     let root_spki = keys.root_spki.clone();
     let keys = Keys {
         authentication_csr: Base64(keys.authentication_csr),
@@ -152,7 +169,7 @@ async fn enroll(
     if !fits {
         return Err(Fault::PlatformUntrusted.because("it issued a certificate that does not fit"));
     }
-    let pkcs12 = pending.export(certificates.into_values().collect(), issuers, passphrase.0).await?;
+    let pkcs12 = pending.export(certificates.into_values().collect(), issuers).await?;
     Ok(Registered { account, pkcs12: Zeroizing::new(pkcs12) })
 }
 

@@ -1,7 +1,6 @@
 //! Unlocking: the file is opened in the vault, its certificates are judged, the account log and seals are fetched
 //! as the user, and the root credential is opened in the vault against the verified log.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,6 +19,7 @@ use crate::engine::compute;
 use crate::error::{Error, Fault, Result};
 use crate::identities::{Epoch, Identity, Root};
 use crate::platform::{Binding, Me, identified};
+use crate::secrets::Ready;
 use crate::upstream::Upstream;
 use crate::vault::{Opened, Session};
 
@@ -28,9 +28,7 @@ pub struct SoftwareCertificate {
     /// The PKCS#12 file.
     pub pkcs12: Vec<u8>,
     /// Where the passphrase comes from.
-    pub secret: SecretSource,
-    /// What comes with that.
-    pub descriptors: Vec<OwnedFd>,
+    pub secret: Ready<SecretSource>,
     /// The user expected.
     pub expected: Option<Uid>,
     /// When it was asked for.
@@ -45,19 +43,15 @@ pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate
     let limit = agent.config().limits.max_identities.0;
     agent.identities.check_room(limit, credential.expected)?;
     let binding = agent.platform.bound().await?;
-    let opened = agent
-        .vault
-        .open_software_certificate(
-            credential.pkcs12,
-            credential.secret,
-            credential.descriptors,
-            clock::now()?.unix(),
-            credential.expected,
-        )
-        .await?;
+    let SoftwareCertificate { pkcs12, secret, expected, began } = credential;
+    let now = clock::now()?.unix();
+    let open = |source, descriptors| {
+        agent.vault.open_software_certificate(pkcs12, source, descriptors, now, expected)
+    };
+    let opened = secret.give(open).await?;
     // Somebody may have taken long to type; what comes now is judged by the time now.
     let identity = Arc::new(open_account(agent, binding, opened, clock::now()?).await?);
-    agent.identities.insert(identity.clone(), credential.began, limit)?;
+    agent.identities.insert(identity.clone(), began, limit)?;
     Ok(identity)
 }
 

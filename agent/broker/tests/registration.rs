@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use life_e2e::agent::Clients;
-use life_e2e::{Agent, Platform, Reason, User};
+use life_e2e::{Agent, Platform, Reason, User, users};
 use life_proto::v1::{self, ParticipantKind};
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -15,15 +15,10 @@ async fn register(
     kind: ParticipantKind,
     registration: &str,
     passphrase: &[u8],
-) -> Result<v1::RegisterUserResponse, Status> {
-    let certificate = v1::NewSoftwareCertificate { passphrase: passphrase.to_vec(), key_algorithm: 2 };
-    let request = v1::RegisterUserRequest {
-        kind: kind.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(certificate)),
-        registration: registration.to_owned(),
-        ..Default::default()
-    };
-    clients.accounts.register_user(request).await.map(tonic::Response::into_inner)
+) -> Result<v1::RegisteredUser, Status> {
+    let request = users::registering_with(kind, passphrase);
+    let request = v1::RegisterUserRequest { registration: registration.to_owned(), ..request };
+    users::register(clients, request).await
 }
 
 /// What a pending registration is called: its name, and the user id the registrar knows it by.
@@ -78,13 +73,9 @@ async fn bad_registrations_have_reasons() {
         assert_eq!(refused.map(drop).reason(), reason, "{kind:?} {registration}");
     }
     let with_platform = |origin: &str, fingerprint: &str| v1::RegisterUserRequest {
-        kind: ParticipantKind::Patient.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: PASSPHRASE.to_vec(), key_algorithm: 2 },
-        )),
         platform_origin: origin.to_owned(),
         ca_fingerprint: fingerprint.to_owned(),
-        ..Default::default()
+        ..users::registering_with(ParticipantKind::Patient, PASSPHRASE)
     };
     let other = "00".repeat(32);
     for (origin, fingerprint, reason) in [
@@ -92,7 +83,7 @@ async fn bad_registrations_have_reasons() {
         (&platform.origin, "", "INVALID_ARGUMENT"),
         (&platform.origin, &other, "PLATFORM_MISMATCH"),
     ] {
-        let refused = clients.accounts.register_user(with_platform(origin, fingerprint)).await;
+        let refused = users::register(&mut clients, with_platform(origin, fingerprint)).await;
         assert_eq!(refused.map(drop).reason(), reason, "{origin} {fingerprint}");
     }
 }

@@ -1,5 +1,5 @@
 //! Handing a secret to the vault: through a pipe whose reading end goes over the agent's descriptor socket, so that
-//! the secret never crosses the broker.
+//! the secret never crosses the broker; or from the vault, the same way.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,10 +10,14 @@ use std::time::Duration;
 use life_proto::v1::DescriptorTicket;
 use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use zeroize::Zeroizing;
 
 use crate::connection::check_peer;
 use crate::error::Error;
+use crate::files::in_background;
 
 /// How long the agent may take to take a descriptor.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,10 +35,30 @@ pub fn pipe_with_secret(secret: &SecretBytes) -> Result<OwnedFd, Error> {
     Ok(reader)
 }
 
+/// A pipe for a secret that the vault makes: the end to read it from, which never waits, and the end to hand over.
+pub fn pipe_for_secret() -> Result<(OwnedFd, OwnedFd), Error> {
+    let failed = |error: Errno| Error::Read { name: "the secret's pipe".into(), source: error.into() };
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+    rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK).map_err(failed)?;
+    Ok((reader, writer))
+}
+
+/// Takes the secret that the vault wrote; nothing where it wrote none.
+pub fn secret_of(reader: &OwnedFd) -> Option<SecretBytes> {
+    let mut buffer = Zeroizing::new([0; 256]);
+    let count = rustix::io::read(reader, &mut *buffer).ok()?;
+    let secret = SecretBytes::new(buffer.get(..count)?.to_vec());
+    Some(secret).filter(|secret| !secret.is_empty())
+}
+
 /// Sends ticket and descriptor, and waits until the agent has taken them.
 ///
 /// Fails with [`Error::NotRunning`] when the socket does not answer or refuses the ticket.
-pub fn hand_over(ticket: &DescriptorTicket, descriptor: &OwnedFd) -> Result<(), Error> {
+pub async fn hand_over(ticket: DescriptorTicket, descriptor: OwnedFd) -> Result<(), Error> {
+    in_background(move || hand_over_now(&ticket, &descriptor)).await
+}
+
+fn hand_over_now(ticket: &DescriptorTicket, descriptor: &OwnedFd) -> Result<(), Error> {
     let refused = |why: String| Error::NotRunning { socket: ticket.socket.clone().into(), why };
     match exchange(ticket, descriptor) {
         Ok(TAKEN) => Ok(()),
@@ -84,7 +108,7 @@ mod tests {
             expire_time: None,
         };
         let pipe = pipe_with_secret(&SecretBytes::new(b"correct horse battery".to_vec())).unwrap();
-        hand_over(&ticket, &pipe).unwrap();
+        hand_over_now(&ticket, &pipe).unwrap();
         drop(pipe);
         assert_eq!(server.join().unwrap(), ([9; 32], "correct horse battery".into()));
     }

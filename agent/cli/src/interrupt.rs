@@ -29,7 +29,7 @@ impl Drop for Shield {
 
 /// Waits for Ctrl-C or a request to end; for a second one where the first is put off by a [`Shield`].
 pub async fn wait(output: Output) -> Error {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()];
     let mut signals = Vec::new();
     for kind in kinds {
         match signal(kind) {

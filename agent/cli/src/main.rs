@@ -15,6 +15,7 @@ mod output;
 mod passphrase;
 mod pump;
 mod reasons;
+mod terminal;
 mod verbs;
 
 use std::process::ExitCode;

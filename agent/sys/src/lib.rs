@@ -2,13 +2,14 @@
 //! peer identity, descriptors passed over sockets, and files that are written whole or not at all.
 //!
 //! This is the only crate that may hold `unsafe` code: the allocators, the settings of the one below them, the stacks of
-//! threads, and AWS-LC's heap. Locked memory is [`arena`] and [`stack`]; the sandbox has its place here as well, behind the
+//! threads, AWS-LC's heap, and what a child does before it executes its program. Locked memory is [`arena`] and [`stack`]; the sandbox has its place here as well, behind the
 //! same interfaces: [`secret`] is where secrets are born and die, and [`hardening::harden`] is what each process calls
 //! first.
 
 pub mod arena;
 #[cfg(feature = "aws-lc")]
 pub mod aws_lc;
+pub mod child;
 pub mod descriptors;
 pub mod files;
 pub mod hardening;

@@ -18,6 +18,7 @@ pub mod process;
 pub mod skip;
 pub mod streams;
 pub mod tap;
+pub mod terminal;
 pub mod uploading;
 pub mod users;
 

@@ -113,6 +113,7 @@ async fn credentials() {
     let file = |bytes: Vec<u8>| {
         Some(v1::unlock_request::Credential::SoftwareCertificate(v1::SoftwareCertificate {
             pkcs12: bytes.into(),
+            ..Default::default()
         }))
     };
     let inline =
@@ -152,10 +153,7 @@ async fn credentials() {
 
     let register = |kind: i32, passphrase: &[u8]| v1::RegisterUserRequest {
         kind,
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: passphrase.to_vec(), key_algorithm: 2 },
-        )),
-        ..Default::default()
+        ..users::registering_with(ParticipantKind::Patient, passphrase)
     };
     let patient = ParticipantKind::Patient.into();
     for (request, reason) in [
@@ -172,7 +170,7 @@ async fn credentials() {
             "PLATFORM_MISMATCH",
         ),
     ] {
-        assert_eq!(clients.accounts.register_user(request).await.reason(), reason);
+        assert_eq!(users::register(&mut clients, request).await.reason(), reason);
     }
 }
 

@@ -9,15 +9,9 @@ use life_e2e::{Agent, Platform, Reason, User, users};
 use life_proto::v1;
 use v1::ParticipantKind;
 
-async fn register(clients: &mut Clients) -> Result<v1::RegisterUserResponse, tonic::Status> {
-    let request = v1::RegisterUserRequest {
-        kind: ParticipantKind::Patient.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: b"long enough passphrase".to_vec(), key_algorithm: 2 },
-        )),
-        ..Default::default()
-    };
-    clients.accounts.register_user(request).await.map(tonic::Response::into_inner)
+async fn register(clients: &mut Clients) -> Result<v1::RegisteredUser, tonic::Status> {
+    let request = users::registering_with(ParticipantKind::Patient, b"long enough passphrase");
+    users::register(clients, request).await
 }
 
 #[tokio::test]

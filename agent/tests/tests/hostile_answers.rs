@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use life_e2e::{Agent, Platform, Reason, User, streams};
+use life_e2e::{Agent, Platform, Reason, User, streams, users};
 use life_proto::v1;
 use rusqlite::{Connection, params};
 use v1::{ParticipantKind, TrustState};
@@ -70,14 +70,8 @@ async fn a_server_with_another_root_is_not_talked_to() {
     std::fs::write(agent.dir().join("agent.toml"), config).unwrap();
     agent.run();
     let mut clients = agent.clients().await;
-    let request = v1::RegisterUserRequest {
-        kind: ParticipantKind::Patient.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: b"long enough passphrase".to_vec(), key_algorithm: 2 },
-        )),
-        ..Default::default()
-    };
-    assert_eq!(clients.accounts.register_user(request).await.reason(), "PLATFORM_UNTRUSTED");
+    let request = users::registering_with(ParticipantKind::Patient, b"long enough passphrase");
+    assert_eq!(users::register(&mut clients, request).await.reason(), "PLATFORM_UNTRUSTED");
 }
 
 #[tokio::test]

@@ -142,6 +142,7 @@ async fn the_agent_serves_while_no_vault_lives() {
     let request = v1::UnlockRequest {
         credential: Some(v1::unlock_request::Credential::SoftwareCertificate(v1::SoftwareCertificate {
             pkcs12: vec![0x30, 0].into(),
+            ..Default::default()
         })),
         secret: Some(v1::Secret { source: Some(v1::secret::Source::Inline(b"twelve bytes".to_vec())) }),
         ..Default::default()

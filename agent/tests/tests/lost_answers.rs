@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use life_e2e::{Agent, Platform, Reason, Tap, User, address_of, forge};
+use life_e2e::{Agent, Platform, Reason, Tap, User, address_of, forge, users};
 use life_pki::account_log::{Change, Entry, EntryBody};
 use life_pki::{PrivateKey, Timestamp, Uid};
 use life_proto::v1::{self, ParticipantKind};
@@ -27,13 +27,7 @@ fn accounts(database: &Connection) -> i64 {
 }
 
 fn registering() -> v1::RegisterUserRequest {
-    v1::RegisterUserRequest {
-        kind: ParticipantKind::Patient.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: PASSPHRASE.to_vec(), key_algorithm: 2 },
-        )),
-        ..Default::default()
-    }
+    users::registering_with(ParticipantKind::Patient, PASSPHRASE)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,16 +41,16 @@ async fn an_account_whose_platform_never_said_so_gets_its_keys_all_the_same() {
     tap.lose_answers_when(move || accounts(&database) > 0);
 
     let mut request = registering();
-    let refused = clients.accounts.register_user(request.clone()).await;
+    let refused = users::register(&mut clients, request.clone()).await;
     assert_eq!(refused.reason(), "PLATFORM_UNAVAILABLE");
     assert_eq!(accounts(&open(&platform)), 1, "the platform committed");
     let metadata = refused.unwrap_err().get_details_error_info().unwrap().metadata;
     request.registration = metadata["registration"].clone();
     // As long as answers are lost, that is what one learns; then the very account is there, with its keys.
-    let again = clients.accounts.register_user(request.clone()).await;
+    let again = users::register(&mut clients, request.clone()).await;
     assert_eq!(again.reason(), "PLATFORM_UNAVAILABLE");
     tap.mend();
-    let registered = clients.accounts.register_user(request).await.unwrap().into_inner();
+    let registered = users::register(&mut clients, request).await.unwrap();
     let user = User {
         name: registered.user.unwrap().name,
         pkcs12: registered.pkcs12.to_vec(),
@@ -93,7 +87,7 @@ async fn nobody_on_the_line_can_have_the_keys_of_a_committed_account_given_up() 
     tap.lose_answers_when(move || accounts(&database) > 0);
 
     let mut request = registering();
-    let refused = clients.accounts.register_user(request.clone()).await;
+    let refused = users::register(&mut clients, request.clone()).await;
     assert_eq!(refused.reason(), "PLATFORM_UNAVAILABLE");
     assert_eq!(accounts(&open(&platform)), 1, "the platform committed");
     let metadata = refused.unwrap_err().get_details_error_info().unwrap().metadata;
@@ -106,7 +100,7 @@ async fn nobody_on_the_line_can_have_the_keys_of_a_committed_account_given_up() 
         // An attempt that was under way may have ended otherwise.
         let told = async {
             loop {
-                let refused = clients.accounts.register_user(request.clone()).await;
+                let refused = users::register(&mut clients, request.clone()).await;
                 if refused.reason() == reason {
                     return refused.unwrap_err();
                 }
@@ -119,7 +113,7 @@ async fn nobody_on_the_line_can_have_the_keys_of_a_committed_account_given_up() 
     tap.lead_to(address_of(&platform));
     let registered = async {
         loop {
-            if let Ok(registered) = clients.accounts.register_user(request.clone()).await {
+            if let Ok(registered) = users::register(&mut clients, request.clone()).await {
                 return registered.into_inner();
             }
         }

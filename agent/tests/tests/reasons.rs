@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use life_e2e::agent::Clients;
-use life_e2e::{Agent, Platform, Reason, User, binaries, forge, skip};
+use life_e2e::{Agent, Platform, Reason, User, binaries, forge, skip, users};
 use life_envelope::root_seal::RootKeySeal;
 use life_envelope::{Envelope, OwnKey, recipient};
 use life_pki::{PrivateKey, Uid};
@@ -122,14 +122,8 @@ async fn a_signer_whom_the_log_does_not_know_is_no_sender() {
 }
 
 fn registering(registration: String) -> v1::RegisterUserRequest {
-    v1::RegisterUserRequest {
-        kind: ParticipantKind::Institution.into(),
-        credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-            v1::NewSoftwareCertificate { passphrase: b"quiet-granite-harbour".to_vec(), key_algorithm: 2 },
-        )),
-        registration,
-        ..Default::default()
-    }
+    let request = users::registering_with(ParticipantKind::Institution, b"quiet-granite-harbour");
+    v1::RegisterUserRequest { registration, ..request }
 }
 
 #[tokio::test]
@@ -137,12 +131,12 @@ async fn a_registration_that_was_left_lying_is_over() {
     let platform = Platform::start_with(&["--approval", "registrar"]);
     let agent = Agent::start(&platform);
     let mut clients = agent.clients().await;
-    let pending = clients.accounts.register_user(registering(String::new())).await;
+    let pending = users::register(&mut clients, registering(String::new())).await;
     assert_eq!(pending.reason(), "REGISTRATION_PENDING");
     let metadata = pending.unwrap_err().get_details_error_info().unwrap().metadata;
     let database = Connection::open(platform.database()).unwrap();
     assert_eq!(database.execute("UPDATE registration SET expires = created - 1", []).unwrap(), 1);
-    let over = clients.accounts.register_user(registering(metadata["registration"].clone())).await;
+    let over = users::register(&mut clients, registering(metadata["registration"].clone())).await;
     assert_eq!(over.reason(), "REGISTRATION_EXPIRED");
 }
 

@@ -76,6 +76,13 @@ errors! {
     /// The wait was given up by CancelSecret or LockAll.
     SecretWithdrawn = 20, "the wait for the secret was given up";
 
+    /// A new secret has too few bytes.
+    SecretTooShort = 21, "the new secret has fewer than 12 bytes";
+    /// A new secret was not the same both times.
+    SecretsDiffer = 22, "the new secret was not the same both times";
+    /// The descriptor for a secret that the vault made did not take it.
+    SecretUndelivered = 23, "the new secret could not be handed over";
+
     /// The passphrase does not open the file.
     WrongPassphrase = 33, "the passphrase does not open the file";
     /// The file is damaged, has no MAC, or asks for absurd work.

@@ -3,7 +3,7 @@
 //! The two processes talk over one socket pair. A frame is `u32be length | u64be request id | body`; the body is a
 //! [`Request`] one way and a [`Response`] the other. Several requests may be in flight; answers carry the id of
 //! their request and come in any order. A request whose secret comes through descriptors brings them by
-//! `SCM_RIGHTS` on the first bytes of its frame ([`SecretSource::descriptors`] says how many).
+//! `SCM_RIGHTS` on the first bytes of its frame ([`Request::descriptors`] says how many).
 //!
 //! The vault writes an answer before it reads on, so the broker must go on reading while it writes. A request takes
 //! effect when it is answered; only this order is kept: what was read before a LockAll or CancelSecret does not get
@@ -30,6 +30,9 @@ pub use entries::Entries;
 pub use error::VaultError;
 pub use frame::{Frame, FrameDecoder, FrameError, encode_request, encode_response};
 pub use memory::MemoryUse;
-pub use request::{PendingId, Prompt, Request, RequestKind, SecretSource, SessionId, WorkingKeyAlgorithm};
+pub use request::{
+    Entry, NewSecretSource, PendingId, Prompt, Request, RequestKind, SecretSource, SessionId,
+    WorkingKeyAlgorithm,
+};
 pub use response::Response;
 pub use table::{State, TABLE};

@@ -30,8 +30,12 @@ pub const MAX_TLS_INPUT: usize = 1024;
 pub const MAX_RECIPIENT_INFO: usize = 16 * 1024;
 /// The largest message under a MAC, in bytes.
 pub const MAX_MAC_DATA: usize = 3 * 1024 * 1024;
+/// The fewest bytes of a new secret.
+pub const MIN_NEW_SECRET: usize = 12;
 /// The longest text of a prompt, in bytes.
 pub const MAX_PROMPT_TEXT: usize = 2048;
+/// How often a person is asked at one prompt.
+pub const MAX_TRIES: u8 = 3;
 /// The longest wait for a secret, in seconds; the vault cuts longer ones down to it.
 pub const MAX_SECRET_SECONDS: u16 = 600;
 
@@ -89,7 +93,8 @@ pub enum SecretSource {
     },
     /// The secret itself.
     Inline(SecretBytes),
-    /// Two descriptors: the standard input (to write to) and output (to read from) of a running pinentry.
+    /// Two descriptors: the standard input (to write to) and output (to read from) of a running pinentry. A person who
+    /// mistypes is asked again, [`MAX_TRIES`] times in all and within the one time.
     Prompt(Prompt),
 }
 
@@ -100,6 +105,44 @@ impl SecretSource {
         match self {
             Self::Inline(_) => 0,
             Self::Descriptor { .. } => 1,
+            Self::Prompt(_) => 2,
+        }
+    }
+}
+
+/// How often a new secret comes through its descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Once, up to the end; a single newline at the end is dropped.
+    Once,
+    /// Twice, each with a newline behind it: a person typed it two times, and the vault compares.
+    Twice,
+}
+
+/// Where a new secret comes from. Whatever way it comes, it is UTF-8 of [`MIN_NEW_SECRET`] to [`MAX_SECRET`] bytes.
+pub enum NewSecretSource {
+    /// One descriptor, which the vault reads to its end.
+    Descriptor {
+        /// How long the other end has, in seconds.
+        timeout_seconds: u16,
+        /// How often it comes.
+        entry: Entry,
+    },
+    /// One descriptor, which the vault writes a secret of its own making to.
+    Generated,
+    /// The secret itself.
+    Inline(SecretBytes),
+    /// As [`SecretSource::Prompt`]; the person is asked twice.
+    Prompt(Prompt),
+}
+
+impl NewSecretSource {
+    /// How many descriptors come with the frame.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        match self {
+            Self::Inline(_) => 0,
+            Self::Descriptor { .. } | Self::Generated => 1,
             Self::Prompt(_) => 2,
         }
     }
@@ -134,7 +177,8 @@ pub enum Request {
         /// The account.
         pending: PendingId,
     },
-    /// Packs the working credential of a committed account into a PKCS#12 file and ends the pending account.
+    /// Packs the working credential of a committed account into a PKCS#12 file under the account's passphrase, and ends
+    /// the pending account.
     ExportSoftwareCertificate {
         /// The account.
         pending: PendingId,
@@ -142,10 +186,9 @@ pub enum Request {
         certificates: Vec<Vec<u8>>,
         /// The certificates (DER) of the issuers, to be packed with them.
         issuers: Vec<Vec<u8>>,
-        /// What protects the file.
-        passphrase: SecretBytes,
     },
-    /// Makes all keys of a new account.
+    /// Takes the passphrase of a new account, and makes all its keys. The passphrase is there before anything else, so that
+    /// nobody who cancels a prompt leaves an account without its file behind.
     GenerateAccount {
         /// The user.
         uid: Uid,
@@ -153,6 +196,8 @@ pub enum Request {
         kind: ParticipantKind,
         /// The working credential's keys.
         algorithm: WorkingKeyAlgorithm,
+        /// Where the passphrase of the software certificate comes from.
+        secret: NewSecretSource,
     },
     /// Wipes a session's keys; answered when they are wiped.
     Lock {
@@ -306,6 +351,7 @@ impl Request {
     #[must_use]
     pub fn descriptors(&self) -> usize {
         match self {
+            Self::GenerateAccount { secret, .. } => secret.descriptors(),
             Self::OpenSoftwareCertificate { secret, .. } => secret.descriptors(),
             _ => 0,
         }

@@ -5,9 +5,9 @@ use life_sys::secret::SecretBytes;
 
 use crate::codec::{DecodeError, Reader, Sink};
 use crate::request::{
-    MAX_ATTRIBUTES, MAX_CERTIFICATE, MAX_CERTIFICATES, MAX_ENVELOPE, MAX_LOG_ENTRIES, MAX_LOG_ENTRY,
+    Entry, MAX_ATTRIBUTES, MAX_CERTIFICATE, MAX_CERTIFICATES, MAX_ENVELOPE, MAX_LOG_ENTRIES, MAX_LOG_ENTRY,
     MAX_MAC_DATA, MAX_PKCS12, MAX_PROMPT_TEXT, MAX_RECIPIENT_INFO, MAX_SEALS, MAX_SECRET, MAX_TLS_INPUT,
-    PendingId, Prompt, Request, RequestKind, SecretSource, SessionId, WorkingKeyAlgorithm,
+    NewSecretSource, PendingId, Prompt, Request, RequestKind, SecretSource, SessionId, WorkingKeyAlgorithm,
 };
 
 impl Request {
@@ -25,17 +25,16 @@ impl Request {
                 out.i64(*time);
             }
             Self::DiscardAccount { pending } => out.u64(pending.0),
-            Self::ExportSoftwareCertificate { pending, certificates, issuers, passphrase } => {
+            Self::ExportSoftwareCertificate { pending, certificates, issuers } => {
                 out.u64(pending.0);
                 out.list(certificates);
                 out.list(issuers);
-                // EXPOSE: into an encode buffer that is wiped when dropped.
-                out.bytes(passphrase.expose());
             }
-            Self::GenerateAccount { uid, kind, algorithm } => {
+            Self::GenerateAccount { uid, kind, algorithm, secret } => {
                 out.raw(uid.as_bytes());
                 out.u8(kind.number());
                 out.u8(algorithm.number());
+                encode_new_source(secret, out);
             }
             Self::Lock { session } => out.u64(session.0),
             Self::LockAll | Self::Status => {}
@@ -83,6 +82,7 @@ impl Request {
                 uid: uid(&mut input)?,
                 kind: ParticipantKind::from_number(input.u8()?).ok_or(DecodeError)?,
                 algorithm: WorkingKeyAlgorithm::from_number(input.u8()?)?,
+                secret: decode_new_source(&mut input)?,
             },
             RequestKind::AnswerChallenge => Self::AnswerChallenge {
                 pending: PendingId(input.u64()?),
@@ -96,7 +96,6 @@ impl Request {
                 pending: PendingId(input.u64()?),
                 certificates: input.list(MAX_CERTIFICATES, MAX_CERTIFICATE)?,
                 issuers: input.list(MAX_CERTIFICATES, MAX_CERTIFICATE)?,
-                passphrase: SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()),
             },
             RequestKind::DiscardAccount => Self::DiscardAccount { pending: PendingId(input.u64()?) },
             RequestKind::OpenSoftwareCertificate => Self::OpenSoftwareCertificate {
@@ -143,6 +142,60 @@ fn uid(input: &mut Reader<'_>) -> Result<Uid, DecodeError> {
     Uid::from_bytes(input.array()?).map_err(|_| DecodeError)
 }
 
+fn encode_new_source(source: &NewSecretSource, out: &mut impl Sink) {
+    match source {
+        NewSecretSource::Inline(secret) => {
+            out.u8(1);
+            // EXPOSE: into an encode buffer that is wiped when dropped.
+            out.bytes(secret.expose());
+        }
+        NewSecretSource::Descriptor { timeout_seconds, entry } => {
+            out.u8(2);
+            out.u16(*timeout_seconds);
+            out.u8(match entry {
+                Entry::Once => 1,
+                Entry::Twice => 2,
+            });
+        }
+        NewSecretSource::Prompt(prompt) => {
+            out.u8(3);
+            encode_prompt(prompt, out);
+        }
+        NewSecretSource::Generated => out.u8(4),
+    }
+}
+
+fn decode_new_source(input: &mut Reader<'_>) -> Result<NewSecretSource, DecodeError> {
+    match input.u8()? {
+        1 => Ok(NewSecretSource::Inline(SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()))),
+        2 => Ok(NewSecretSource::Descriptor {
+            timeout_seconds: input.u16()?,
+            entry: match input.u8()? {
+                1 => Entry::Once,
+                2 => Entry::Twice,
+                _ => return Err(DecodeError),
+            },
+        }),
+        3 => Ok(NewSecretSource::Prompt(decode_prompt(input)?)),
+        4 => Ok(NewSecretSource::Generated),
+        _ => Err(DecodeError),
+    }
+}
+
+fn encode_prompt(prompt: &Prompt, out: &mut impl Sink) {
+    out.bytes(prompt.description.as_bytes());
+    out.bytes(prompt.label.as_bytes());
+    out.u16(prompt.timeout_seconds);
+}
+
+fn decode_prompt(input: &mut Reader<'_>) -> Result<Prompt, DecodeError> {
+    Ok(Prompt {
+        description: input.text(MAX_PROMPT_TEXT)?,
+        label: input.text(MAX_PROMPT_TEXT)?,
+        timeout_seconds: input.u16()?,
+    })
+}
+
 fn encode_source(source: &SecretSource, out: &mut impl Sink) {
     match source {
         SecretSource::Inline(secret) => {
@@ -156,9 +209,7 @@ fn encode_source(source: &SecretSource, out: &mut impl Sink) {
         }
         SecretSource::Prompt(prompt) => {
             out.u8(3);
-            out.bytes(prompt.description.as_bytes());
-            out.bytes(prompt.label.as_bytes());
-            out.u16(prompt.timeout_seconds);
+            encode_prompt(prompt, out);
         }
     }
 }
@@ -167,11 +218,7 @@ fn decode_source(input: &mut Reader<'_>) -> Result<SecretSource, DecodeError> {
     match input.u8()? {
         1 => Ok(SecretSource::Inline(SecretBytes::new(input.bytes(MAX_SECRET)?.to_vec()))),
         2 => Ok(SecretSource::Descriptor { timeout_seconds: input.u16()? }),
-        3 => Ok(SecretSource::Prompt(Prompt {
-            description: input.text(MAX_PROMPT_TEXT)?,
-            label: input.text(MAX_PROMPT_TEXT)?,
-            timeout_seconds: input.u16()?,
-        })),
+        3 => Ok(SecretSource::Prompt(decode_prompt(input)?)),
         _ => Err(DecodeError),
     }
 }

@@ -27,32 +27,35 @@ fn requests() -> Vec<Request> {
         now: 1_800_000_000,
         expected,
     };
+    let prompt = || Prompt {
+        description: "Unlock\nfor äpp".to_owned(),
+        label: "Passphrase:".to_owned(),
+        timeout_seconds: 60,
+    };
+    let generate = |secret| Request::GenerateAccount {
+        uid: uid(),
+        kind: ParticipantKind::Institution,
+        algorithm: WorkingKeyAlgorithm::P256,
+        secret,
+    };
     vec![
         Request::Status,
-        Request::GenerateAccount {
-            uid: uid(),
-            kind: ParticipantKind::Institution,
-            algorithm: WorkingKeyAlgorithm::P256,
-        },
+        generate(NewSecretSource::Inline(SecretBytes::new(b"correct horse battery staple".to_vec()))),
+        generate(NewSecretSource::Descriptor { timeout_seconds: 120, entry: Entry::Once }),
+        generate(NewSecretSource::Descriptor { timeout_seconds: 120, entry: Entry::Twice }),
+        generate(NewSecretSource::Generated),
+        generate(NewSecretSource::Prompt(prompt())),
         Request::AnswerChallenge { pending, slot: KeySlot::Root, envelope: b"envelope".to_vec() },
         Request::CommitAccount { pending, time: -1 },
         Request::ExportSoftwareCertificate {
             pending,
             certificates: vec![b"one".to_vec(), b"two".to_vec(), b"three".to_vec()],
             issuers: vec![],
-            passphrase: SecretBytes::new(b"correct horse battery staple".to_vec()),
         },
         Request::DiscardAccount { pending },
         open(SecretSource::Inline(SecretBytes::new(b"passphrase".to_vec())), Some(uid())),
         open(SecretSource::Descriptor { timeout_seconds: 120 }, None),
-        open(
-            SecretSource::Prompt(Prompt {
-                description: "Unlock\nfor äpp".to_owned(),
-                label: "Passphrase:".to_owned(),
-                timeout_seconds: 60,
-            }),
-            None,
-        ),
+        open(SecretSource::Prompt(prompt()), None),
         Request::OpenRoot {
             session,
             log: vec![b"entry"].into(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use life_credentials::{RootCredential, SoftwareCertificate};
 use life_pki::account_log::CredentialId;
 use life_pki::{ParticipantKind, PrivateKey, Uid};
-use life_sys::secret::Key256;
+use life_sys::secret::{Key256, SecretBytes};
 use life_vault_protocol::table::{Next, lookup};
 use life_vault_protocol::{RequestKind, State, VaultError};
 
@@ -66,6 +66,8 @@ pub(crate) struct Pending {
     pub(crate) encryption: PrivateKey,
     pub(crate) root: PrivateKey,
     pub(crate) history_key: Key256,
+    /// What its software certificate will be protected with.
+    pub(crate) passphrase: SecretBytes,
     /// When it was made.
     pub(crate) since: Instant,
     pub(crate) committed: Mutex<Option<Commitment>>,
@@ -302,6 +304,7 @@ mod tests {
             encryption: key(),
             root: key(),
             history_key: Key256::take(&mut [2; 32]),
+            passphrase: SecretBytes::new(vec![3; 12]),
             since,
             committed: Mutex::new(Some(Commitment { log: vec![], seal: vec![] })),
         };

@@ -11,10 +11,11 @@
 //!   worker's loop, which wipes stack and registers before the answer goes out.
 //! - *slow* workers generate keys and derive them from passphrases.
 //! - one *waiter* waits for secrets from descriptors and pinentry, so that no wait ever holds up a signature, and
-//!   locking pre-empts them all.
+//!   locking pre-empts them all: also what is done with a secret that has come, until its request is answered.
 
 #![forbid(unsafe_code)]
 
+mod delivery;
 pub mod fuzz_entry;
 mod inbox;
 mod keep;

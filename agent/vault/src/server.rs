@@ -10,20 +10,21 @@ use std::time::{Duration, Instant};
 
 use life_pki::Timestamp;
 use life_sys::scratch::Protection;
+use life_sys::secret::SecretBytes;
 use life_vault_protocol::request::MAX_SECRET_SECONDS;
-use life_vault_protocol::{FrameError, Request, RequestKind, Response, SecretSource, VaultError};
+use life_vault_protocol::{FrameError, Request, RequestKind, Response, VaultError};
 
 use crate::inbox::Inbox;
 use crate::keep::{Epoch, Keep};
-use crate::operations::{perform, perform_slow};
+use crate::operations::{perform, perform_slow, undo};
 use crate::outbox::{Answers, Outbox};
 use crate::process::{Memory, ProcessError};
 use crate::room::{Lease, Room};
-use crate::secret_source::Source;
-use crate::slow::{PendingCertificate, Slow, SlowJob, SlowWork};
+use crate::secret_source::{Begun, known, to_be};
+use crate::slow::{Claim, NewAccount, NewPassphrase, PendingCertificate, Slow, SlowJob, SlowWork};
 use crate::thread::{Desk, Gate};
 use crate::turns::{MAX_WORKERS, Turns, Worker};
-use crate::waiter::{Awaited, Wait, Waiter};
+use crate::waiter::{Purpose, Wait, Waiter};
 
 const SLOW_WORKERS: usize = 2;
 
@@ -97,7 +98,7 @@ pub(crate) fn serve(
         closed.spawn(scope, &gate, "waiter", memory, move |desk| {
             serving.waiter.run(
                 desk,
-                |awaited| serving.awaited(awaited),
+                |wait, secret| serving.awaited(wait, secret),
                 |now| serving.keep.expire_pendings(now),
             );
         })?;
@@ -181,7 +182,7 @@ impl Server {
         let passed_on = match request {
             Request::CancelSecret { request } => {
                 if self.waiter.withdraw(request) {
-                    answered(answers, request, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
+                    answered(answers, request, since, kind, None, WITHDRAWN);
                 }
                 answered(answers, id, since, kind, None, Response::Done);
                 Ok(())
@@ -191,21 +192,27 @@ impl Server {
                 self.keep.lock_all();
                 self.turns.settle(worker);
                 for waiting in waiting {
-                    answered(answers, waiting, since, RequestKind::OpenSoftwareCertificate, None, WITHDRAWN);
+                    answered(answers, waiting, since, kind, None, WITHDRAWN);
                 }
                 answered(answers, id, since, kind, None, Response::Done);
                 Ok(())
             }
-            Request::GenerateAccount { uid, kind, algorithm } => (self.keep.pending_room())
-                .and_then(|()| self.slowly(id, since, SlowWork::Generate { uid, kind, algorithm })),
-            Request::ExportSoftwareCertificate { pending, certificates, issuers, passphrase } => {
-                self.slowly(id, since, SlowWork::Export { pending, certificates, issuers, passphrase })
+            Request::GenerateAccount { uid, kind, algorithm, secret } => {
+                let purpose = Purpose::Generate(NewAccount { uid, kind, algorithm });
+                (self.keep.pending_room())
+                    .and_then(|()| to_be(secret, descriptors))
+                    .and_then(|begun| self.begin(id, since, purpose, begun))
+            }
+            Request::ExportSoftwareCertificate { pending, certificates, issuers } => {
+                let work = SlowWork::Export { pending, certificates, issuers };
+                self.slow.push(SlowJob { id, since, work, claim: Claim::Ours })
             }
             Request::OpenSoftwareCertificate { pkcs12, secret, now, expected } => (self.keep.session_room())
                 .and_then(|()| Timestamp::from_unix(now).map_err(|_| VaultError::Malformed))
-                .and_then(|now| {
+                .and_then(|now| known(secret, descriptors).map(|begun| (now, begun)))
+                .and_then(|(now, begun)| {
                     let certificate = PendingCertificate { pkcs12, now, expected, since: epoch };
-                    self.open(id, since, certificate, secret, descriptors)
+                    self.begin(id, since, Purpose::Open(certificate), begun)
                 }),
             request => {
                 let handle = handle(&request);
@@ -225,46 +232,34 @@ impl Server {
         }
     }
 
-    /// Gets the passphrase from where it comes, and opens the certificate when it is there.
-    fn open(
-        &self,
-        id: u64,
-        since: Instant,
-        certificate: PendingCertificate,
-        secret: SecretSource,
-        descriptors: Vec<OwnedFd>,
-    ) -> Result<(), VaultError> {
-        let mut descriptors = descriptors.into_iter();
-        let (source, seconds) = match (secret, descriptors.next(), descriptors.next()) {
-            (SecretSource::Inline(passphrase), ..) => {
-                return self.slowly(id, since, SlowWork::Open { certificate, passphrase });
+    /// Sets to work with a secret that is there, makes one, or waits for it.
+    fn begin(&self, id: u64, since: Instant, purpose: Purpose, begun: Begun) -> Result<(), VaultError> {
+        let (work, claim) = match (begun, purpose) {
+            (Begun::There(passphrase), purpose) => (work(purpose, passphrase), Claim::Ours),
+            (Begun::Made(fd), Purpose::Generate(account)) => {
+                (SlowWork::Generate { account, passphrase: NewPassphrase::Made(fd) }, Claim::Announced)
             }
-            (SecretSource::Descriptor { timeout_seconds }, Some(fd), _) => {
-                (Source::descriptor(fd)?, timeout_seconds)
+            (Begun::Made(_), Purpose::Open(_)) => return Err(VaultError::Malformed),
+            (Begun::Awaited(source, seconds), purpose) => {
+                let deadline = since + Duration::from_secs(seconds.min(MAX_SECRET_SECONDS).into());
+                self.waiter.add(Wait { id, since, deadline, source, purpose });
+                return Ok(());
             }
-            (SecretSource::Prompt(prompt), Some(input), Some(output)) => {
-                (Source::prompt(input, output, &prompt)?, prompt.timeout_seconds)
-            }
-            _ => return Err(VaultError::Malformed),
         };
-        let deadline = since + Duration::from_secs(seconds.min(MAX_SECRET_SECONDS).into());
-        self.waiter.add(Wait { id, since, deadline, source, certificate });
-        Ok(())
-    }
-
-    fn slowly(&self, id: u64, since: Instant, work: SlowWork) -> Result<(), VaultError> {
-        self.slow.push(SlowJob { id, since, work })
+        self.slow.push(SlowJob { id, since, work, claim })
     }
 
     /// A secret has come, or will not come.
-    fn awaited(&self, awaited: Awaited) {
-        let Awaited { id, since, secret, certificate } = awaited;
-        let passed_on =
-            secret.and_then(|passphrase| self.slowly(id, since, SlowWork::Open { certificate, passphrase }));
+    fn awaited(&self, wait: Wait, secret: Result<SecretBytes, VaultError>) {
+        let Wait { id, since, deadline, source, purpose } = wait;
+        let kind = purpose.kind();
+        let passed_on = secret.and_then(|passphrase| {
+            let claim = Claim::Awaited { source, deadline };
+            self.slow.push(SlowJob { id, since, work: work(purpose, passphrase), claim })
+        });
         if let Err(error) = passed_on {
             let mut answers = Answers::default();
-            let kind = RequestKind::OpenSoftwareCertificate;
-            answered(&mut answers, id, since, kind, None, Response::Error(error));
+            self.answer_claimed(&mut answers, id, since, kind, Response::Error(error));
             self.outbox.send(answers);
         }
     }
@@ -280,19 +275,48 @@ impl Server {
     /// Does a piece of slow work. Never inlined, as [`Server::turn`].
     #[inline(never)]
     fn slow_turn(&self, job: SlowJob) -> Answers {
-        let SlowJob { id, since, work } = job;
+        let SlowJob { id, since, work, mut claim } = job;
         let kind = work.kind();
-        let response = match self.room.set_aside(work.memory()) {
-            Ok(_lease) => guarded(|| perform_slow(&self.keep, work)),
-            Err(error) => Response::Error(error),
+        let (response, certificate) = match self.room.set_aside(work.memory()) {
+            Ok(_lease) => guarded_with(|| perform_slow(&self.keep, work)),
+            Err(error) => (Response::Error(error), None),
         };
         if kind == RequestKind::GenerateAccount {
             // The waiting thread has to know of it, to let it expire.
             self.waiter.wake();
         }
+        let another_try = match (&mut claim, &response) {
+            (Claim::Awaited { source, .. }, Response::Error(error)) if is_mistyped(*error) => {
+                source.again(*error)
+            }
+            _ => false,
+        };
         let mut answers = Answers::default();
-        answered(&mut answers, id, since, kind, None, response);
+        match (claim, certificate) {
+            (Claim::Ours, _) => answered(&mut answers, id, since, kind, None, response),
+            (Claim::Awaited { source, deadline }, Some(certificate)) if another_try => {
+                let purpose = Purpose::Open(certificate);
+                self.waiter.add(Wait { id, since, deadline, source, purpose });
+            }
+            _ => self.answer_claimed(&mut answers, id, since, kind, response),
+        }
         answers
+    }
+
+    /// Answers what was awaited, unless whoever gave it up has: then nothing of it stays.
+    fn answer_claimed(
+        &self,
+        answers: &mut Answers,
+        id: u64,
+        since: Instant,
+        kind: RequestKind,
+        response: Response,
+    ) {
+        if self.waiter.withdraw(id) {
+            answered(answers, id, since, kind, None, response);
+        } else {
+            undo(&self.keep, &response);
+        }
     }
 
     /// Sends everybody home and wipes every key; may be called more than once.
@@ -321,7 +345,28 @@ const WITHDRAWN: Response = Response::Error(VaultError::SecretWithdrawn);
 
 /// Runs an operation; a panic in it, which no input should cause, ends this request and not the vault.
 fn guarded(operation: impl FnOnce() -> Response) -> Response {
-    catch_unwind(AssertUnwindSafe(operation)).unwrap_or(Response::Error(VaultError::Internal))
+    guarded_with(|| (operation(), None)).0
+}
+
+fn guarded_with(
+    operation: impl FnOnce() -> (Response, Option<PendingCertificate>),
+) -> (Response, Option<PendingCertificate>) {
+    catch_unwind(AssertUnwindSafe(operation)).unwrap_or((Response::Error(VaultError::Internal), None))
+}
+
+/// Whether another try may do better.
+fn is_mistyped(error: VaultError) -> bool {
+    matches!(error, VaultError::SecretUnusable | VaultError::WrongPassphrase)
+}
+
+/// What is done with a secret once it is there.
+fn work(purpose: Purpose, passphrase: SecretBytes) -> SlowWork {
+    match purpose {
+        Purpose::Generate(account) => {
+            SlowWork::Generate { account, passphrase: NewPassphrase::Given(passphrase) }
+        }
+        Purpose::Open(certificate) => SlowWork::Open { certificate, passphrase },
+    }
 }
 
 /// The handle a quick request names, for the log.

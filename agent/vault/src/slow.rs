@@ -1,6 +1,7 @@
 //! The queue of work that takes long: generating keys, and deriving them from passphrases.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,15 +10,31 @@ use life_sys::secret::SecretBytes;
 use life_vault_protocol::{PendingId, RequestKind, VaultError, WorkingKeyAlgorithm};
 
 use crate::keep::Epoch;
+use crate::secret_source::Source;
 
 /// The most waiting pieces of work.
 const MAX_WAITING: usize = 64;
 
 /// One piece of slow work, with the secret it needs.
 pub(crate) enum SlowWork {
-    Export { pending: PendingId, certificates: Vec<Vec<u8>>, issuers: Vec<Vec<u8>>, passphrase: SecretBytes },
-    Generate { uid: Uid, kind: ParticipantKind, algorithm: WorkingKeyAlgorithm },
+    Export { pending: PendingId, certificates: Vec<Vec<u8>>, issuers: Vec<Vec<u8>> },
+    Generate { account: NewAccount, passphrase: NewPassphrase },
     Open { certificate: PendingCertificate, passphrase: SecretBytes },
+}
+
+/// An account that waits for its passphrase.
+#[derive(Clone, Copy)]
+pub(crate) struct NewAccount {
+    pub(crate) uid: Uid,
+    pub(crate) kind: ParticipantKind,
+    pub(crate) algorithm: WorkingKeyAlgorithm,
+}
+
+/// The passphrase of a new software certificate.
+pub(crate) enum NewPassphrase {
+    Given(SecretBytes),
+    /// The vault makes it and delivers it here.
+    Made(OwnedFd),
 }
 
 /// A software certificate that waits for its passphrase.
@@ -52,6 +69,17 @@ pub(crate) struct SlowJob {
     pub(crate) id: u64,
     pub(crate) since: Instant,
     pub(crate) work: SlowWork,
+    pub(crate) claim: Claim,
+}
+
+/// Who may answer the frame before the work is done.
+pub(crate) enum Claim {
+    /// Nobody.
+    Ours,
+    /// Whoever gives up the wait that was announced for it.
+    Announced,
+    /// The same; and where the secret came from can be asked again until then.
+    Awaited { source: Source, deadline: Instant },
 }
 
 #[derive(Default)]

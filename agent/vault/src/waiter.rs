@@ -7,11 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use life_sys::secret::SecretBytes;
-use life_vault_protocol::VaultError;
+use life_vault_protocol::{RequestKind, VaultError};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use crate::secret_source::{Interest, Source};
-use crate::slow::PendingCertificate;
+use crate::slow::{NewAccount, PendingCertificate};
 use crate::thread::Desk;
 
 /// The most waits at once.
@@ -24,20 +24,29 @@ pub(crate) struct Wait {
     pub(crate) since: Instant,
     pub(crate) deadline: Instant,
     pub(crate) source: Source,
-    pub(crate) certificate: PendingCertificate,
+    pub(crate) purpose: Purpose,
 }
 
-/// A wait that is over.
-pub(crate) struct Awaited {
-    pub(crate) id: u64,
-    pub(crate) since: Instant,
-    pub(crate) secret: Result<SecretBytes, VaultError>,
-    pub(crate) certificate: PendingCertificate,
+/// What a secret is awaited for.
+pub(crate) enum Purpose {
+    Generate(NewAccount),
+    Open(PendingCertificate),
+}
+
+impl Purpose {
+    /// The request it comes from.
+    pub(crate) fn kind(&self) -> RequestKind {
+        match self {
+            Self::Generate(_) => RequestKind::GenerateAccount,
+            Self::Open(_) => RequestKind::OpenSoftwareCertificate,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Shared {
-    /// The frames whose answer still belongs to their wait; whoever removes one answers it.
+    /// The frames whose answer still belongs to their wait, which ends when they are answered: whoever removes one
+    /// answers it.
     open: HashSet<u64>,
     incoming: Vec<Wait>,
     closed: bool,
@@ -65,7 +74,7 @@ impl Waiter {
         if shared.open.insert(id) { Ok(()) } else { Err(VaultError::Malformed) }
     }
 
-    /// Begins a wait that was announced. One that was given up meanwhile is dropped by the thread.
+    /// Begins a wait that was announced, or goes on with one. One that was given up meanwhile is dropped by the thread.
     pub(crate) fn add(&self, wait: Wait) {
         self.shared().incoming.push(wait);
         self.wake();
@@ -96,7 +105,7 @@ impl Waiter {
     pub(crate) fn run(
         &self,
         desk: &Desk,
-        hand_over: impl Fn(Awaited),
+        hand_over: impl Fn(Wait, Result<SecretBytes, VaultError>),
         expire: impl Fn(Instant) -> Option<Instant>,
     ) {
         let mut waits: Vec<Wait> = Vec::new();
@@ -117,36 +126,8 @@ impl Waiter {
                     vec![false; waits.len()]
                 }
             };
-            waits = self.step(waits, ready, &hand_over);
+            waits = step(waits, ready, &hand_over);
             desk.clear();
-        }
-    }
-
-    /// Takes what the ready sources have, and gives back the waits that are not over. Never inlined: what it read is below
-    /// the caller's frame then, and can be wiped.
-    #[inline(never)]
-    fn step(&self, waits: Vec<Wait>, ready: Vec<bool>, hand_over: &impl Fn(Awaited)) -> Vec<Wait> {
-        let now = Instant::now();
-        let mut flags = ready.into_iter();
-        let mut still = Vec::with_capacity(waits.len());
-        for mut wait in waits {
-            let outcome = match flags.next() {
-                Some(true) => wait.source.step(),
-                _ => None,
-            };
-            match outcome {
-                None if now < wait.deadline => still.push(wait),
-                None => self.finish(wait, Err(VaultError::SecretTimeout), hand_over),
-                Some(secret) => self.finish(wait, secret, hand_over),
-            }
-        }
-        still
-    }
-
-    fn finish(&self, wait: Wait, secret: Result<SecretBytes, VaultError>, hand_over: &impl Fn(Awaited)) {
-        // Somebody who gave it up has answered already; the secret is wiped here.
-        if self.shared().open.remove(&wait.id) {
-            hand_over(Awaited { id: wait.id, since: wait.since, secret, certificate: wait.certificate });
         }
     }
 
@@ -186,4 +167,29 @@ impl Waiter {
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes what the ready sources have, and gives back the waits that are not over. Never inlined: what it read is below
+/// the caller's frame then, and can be wiped.
+#[inline(never)]
+fn step(
+    waits: Vec<Wait>,
+    ready: Vec<bool>,
+    hand_over: &impl Fn(Wait, Result<SecretBytes, VaultError>),
+) -> Vec<Wait> {
+    let now = Instant::now();
+    let mut flags = ready.into_iter();
+    let mut still = Vec::with_capacity(waits.len());
+    for mut wait in waits {
+        let outcome = match flags.next() {
+            Some(true) => wait.source.step(),
+            _ => None,
+        };
+        match outcome {
+            None if now < wait.deadline => still.push(wait),
+            None => hand_over(wait, Err(VaultError::SecretTimeout)),
+            Some(secret) => hand_over(wait, secret),
+        }
+    }
+    still
 }

@@ -83,7 +83,6 @@ fn registration_export_and_unlock() {
             pending: made.pending,
             certificates,
             issuers: vec![ca.der()],
-            passphrase: secret(PASSPHRASE),
         };
         let swapped = ca.issue(uid(ALICE), KeySlot::Encryption, &signature.public_key).der().to_vec();
         let others = ca.issue(uid(BOB), KeySlot::Encryption, &encryption).der().to_vec();
@@ -139,12 +138,11 @@ fn of_two_exports_at_once_one_gets_the_file() {
     .iter()
     .map(|(slot, key)| ca.issue(uid(ALICE), *slot, key).der().to_vec())
     .collect();
-    let ids = [PASSPHRASE, "another-passphrase"].map(|passphrase| {
+    let ids = [(); 2].map(|()| {
         vault.send(&Request::ExportSoftwareCertificate {
             pending: made.pending,
             certificates: certificates.clone(),
             issuers: vec![],
-            passphrase: secret(passphrase),
         })
     });
     let answers = ids.map(|id| vault.wait(id));
@@ -195,15 +193,8 @@ fn challenges_for_anything_else_are_refused() {
 #[test]
 fn pendings_are_limited_and_discarded() {
     let mut vault = Vault::start();
-    let ids: Vec<_> = (0..20)
-        .map(|_| {
-            vault.send(&Request::GenerateAccount {
-                uid: uid(ALICE),
-                kind: life_pki::ParticipantKind::Patient,
-                algorithm: WorkingKeyAlgorithm::P256,
-            })
-        })
-        .collect();
+    let ids: Vec<_> =
+        (0..20).map(|_| vault.send(&generate_request(uid(ALICE), WorkingKeyAlgorithm::P256))).collect();
     let answers: Vec<_> = ids.into_iter().map(|id| vault.wait(id)).collect();
     let pendings: Vec<_> = answers
         .iter()

@@ -168,11 +168,7 @@ fn answers_find_their_requests_in_any_order() {
     let mut vault = Vault::start();
     let sessions = [vault.unlock(&alice, &ca), vault.unlock(&bob, &ca)];
     // Slow work first; it must not hold up what follows.
-    let slow = vault.send(&Request::GenerateAccount {
-        uid: uid(ALICE),
-        kind: life_pki::ParticipantKind::Patient,
-        algorithm: WorkingKeyAlgorithm::Rsa3072,
-    });
+    let slow = vault.send(&generate_request(uid(ALICE), WorkingKeyAlgorithm::Rsa3072));
     let mut expected = HashMap::new();
     for i in 0..200 {
         let session = sessions[i % 2];

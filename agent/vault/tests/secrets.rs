@@ -216,19 +216,101 @@ fn a_person_is_asked_through_pinentry() {
             "SETTIMEOUT 5\n",
             "SETDESC Unlock your 100%25 secure%0Acredential\n",
             "SETPROMPT Passphrase:\n",
-            "GETPIN \n"
+            "GETPIN\n"
         ]
     );
     for (last, error) in [
         ("ERR 83886179 Operation cancelled <Pinentry>\n", VaultError::PromptCancelled),
         ("ERR 83886142 Timeout <Pinentry>\n", VaultError::SecretTimeout),
         ("ERR 83886246 No pinentry\n", VaultError::PromptFailed),
-        ("D wrong\nOK\n", VaultError::WrongPassphrase),
-        ("OK\n", VaultError::SecretUnusable),
         ("BOO\n", VaultError::PromptFailed),
     ] {
         let (response, _) = prompted(&mut vault, &file, polite(last));
         assert_eq!(error_of(response), error, "{last}");
+    }
+}
+
+/// Answers to SETERROR and SETPROMPT, and then to GETPIN.
+fn again(last: &str) -> Vec<Vec<u8>> {
+    ["OK\n", "OK\n", last].map(|answer| answer.as_bytes().to_vec()).into()
+}
+
+#[test]
+fn a_wrong_passphrase_is_asked_for_again_three_times_in_all() {
+    let Scene { file, mut vault, .. } = scene();
+    let right = format!("D {PASSPHRASE}\nOK\n");
+    let errors = |asked: Vec<String>| -> Vec<String> {
+        asked.into_iter().filter(|line| line.starts_with("SETERROR")).collect()
+    };
+    let answers = [polite("D wrong\nOK\n"), again("OK\n"), again(&right)].concat();
+    let (response, asked) = prompted(&mut vault, &file, answers);
+    assert!(matches!(response, Response::Opened { .. }));
+    assert_eq!(
+        errors(asked),
+        [
+            "SETERROR Wrong passphrase. Try 2 of 3\n",
+            "SETERROR Nothing that can be used was typed. Try 3 of 3\n"
+        ]
+    );
+    let wrong = "D wrong\nOK\n";
+    let (response, asked) =
+        prompted(&mut vault, &file, [polite(wrong), again(wrong), again(wrong), again(&right)].concat());
+    assert_eq!(error_of(response), VaultError::WrongPassphrase);
+    assert_eq!(errors(asked).len(), 2);
+    // A person may have enough of it, and a file that is damaged is not asked about twice.
+    let cancelled = again("ERR 83886179 Operation cancelled <Pinentry>\n");
+    let (response, _) = prompted(&mut vault, &file, [polite(wrong), cancelled].concat());
+    assert_eq!(error_of(response), VaultError::PromptCancelled);
+    let (response, asked) = prompted(&mut vault, b"no file", polite(wrong));
+    assert_eq!(error_of(response), VaultError::Damaged);
+    assert!(errors(asked).is_empty());
+    assert_eq!(vault.status(), (1, 0));
+}
+
+#[test]
+fn all_tries_have_one_time_limit() {
+    let Scene { file, mut vault, .. } = scene();
+    // The second time nobody answers.
+    let answers = [polite("D wrong\nOK\n"), ["OK\n", "OK\n", ""].map(Vec::from).into()].concat();
+    let (input, output, talk) = pinentry(answers);
+    let start = Instant::now();
+    let id = vault.send_with(&from_prompt(&file, 2), &[input.as_fd(), output.as_fd()]);
+    drop((input, output));
+    assert_eq!(error_of(vault.wait(id)), VaultError::SecretTimeout);
+    assert!(start.elapsed() < Duration::from_secs(4));
+    talk.join().unwrap();
+}
+
+#[test]
+fn a_lock_also_ends_what_is_done_with_a_secret_that_has_come() {
+    let Scene { file, mut vault, .. } = scene();
+    let opened = |delay: u64, cancel: bool, vault: &mut Vault| {
+        let (read, mut write) = pipe();
+        let id = vault.send_with(&from_descriptor(&file, 30), &[read.as_fd()]);
+        write.write_all(PASSPHRASE.as_bytes()).unwrap();
+        drop(write);
+        thread::sleep(Duration::from_micros(delay));
+        let end = if cancel { Request::CancelSecret { request: id } } else { Request::LockAll };
+        assert!(matches!(vault.call(&end), Response::Done));
+        match vault.wait(id) {
+            Response::Opened { session, .. } => Some(session),
+            Response::Error(error) => {
+                assert_eq!(error, VaultError::SecretWithdrawn);
+                None
+            }
+            _ => panic!("another answer"),
+        }
+    };
+    for round in 0..40 {
+        if let Some(session) = opened(round * 150, true, &mut vault) {
+            // The cancellation came too late: it is open, and can be locked.
+            assert!(matches!(vault.call(&Request::Lock { session }), Response::Done));
+        }
+        // What was cancelled in the middle of it opens nothing, as soon as that is through.
+        let end = Instant::now() + Duration::from_secs(10);
+        while vault.status() != (0, 0) {
+            assert!(Instant::now() < end, "a session stayed open");
+        }
     }
 }
 
@@ -242,9 +324,11 @@ fn hostile_pinentries_are_cut_off() {
         let error = error_of(response);
         assert!(error == VaultError::PromptFailed || silent && error == VaultError::SecretTimeout, "{error}");
     }
+    // It answers what it was not asked.
     let (response, _) =
         prompted(&mut vault, &file, polite(&format!("D {}\nOK\n", "x".repeat(900)).repeat(3)));
-    assert_eq!(error_of(response), VaultError::WrongPassphrase);
+    let error = error_of(response);
+    assert!(matches!(error, VaultError::PromptFailed | VaultError::WrongPassphrase), "{error}");
     let (response, _) = prompted(&mut vault, &file, polite(&format!("D {0}\nD {0}\nOK\n", "x".repeat(900))));
     assert_eq!(error_of(response), VaultError::SecretUnusable);
     assert_eq!(vault.status(), (0, 0));

@@ -333,12 +333,9 @@ fn about_a_handle(kind: RequestKind, session: SessionId, pending: PendingId) -> 
             Request::AnswerChallenge { pending, slot: KeySlot::Root, envelope: vec![] }
         }
         RequestKind::CommitAccount => Request::CommitAccount { pending, time: 1 },
-        RequestKind::ExportSoftwareCertificate => Request::ExportSoftwareCertificate {
-            pending,
-            certificates: vec![],
-            issuers: vec![],
-            passphrase: secret(PASSPHRASE),
-        },
+        RequestKind::ExportSoftwareCertificate => {
+            Request::ExportSoftwareCertificate { pending, certificates: vec![], issuers: vec![] }
+        }
         RequestKind::DiscardAccount => Request::DiscardAccount { pending },
         RequestKind::OpenRoot => {
             Request::OpenRoot { session, log: Entries::default(), seals: Entries::default(), now: 0 }

@@ -3,6 +3,7 @@ import { open } from "node:fs/promises";
 
 import { ApiCalls } from "./api.js";
 import { accounts, agent, credentials, directory } from "./contract.js";
+import type { RegisterUserResponse__Output } from "./contract/life/agent/v1/RegisterUserResponse.js";
 import type { Fingerprint__Output } from "./contract/life/agent/v1/Fingerprint.js";
 import { CredentialDamaged, Internal } from "./errors.js";
 import { identityOf, kindOf, known, nameOf, timeOf, trustOf, uidOf } from "./convert.js";
@@ -99,7 +100,7 @@ export class Agent extends ApiCalls {
         }
         const request = {
             user: nameOf(options.user),
-            softwareCertificate: { pkcs12 },
+            softwareCertificate: { pkcs12, fileName: typeof certificate === "string" ? certificate : "" },
             secret: inline === undefined ? { prompt: {} } : { inline },
         };
         const take = async (steps: AsyncIterable<{ identity?: Parameters<typeof identityOf>[0] | null }>) => {
@@ -119,19 +120,33 @@ export class Agent extends ApiCalls {
     /**
      * Registers a new user with a software certificate; takes seconds. Unlock it afterwards.
      *
+     * The passphrase of 12 bytes or more that will protect the certificate goes along as in `unlock`; without one the agent
+     * asks the person.
+     *
      * Throws RegistrationPending when a registrar must approve it; its metadata has the `registration` to go on with.
      */
-    async register(kind: Kind, passphrase: string | Uint8Array, options: RegisterOptions = {}): Promise<Registered> {
+    async register(
+        kind: Kind,
+        passphrase?: string | Uint8Array,
+        options: RegisterOptions = {},
+    ): Promise<Registered> {
+        const inline = passphrase === undefined ? undefined : secretOf(passphrase);
         const request = {
             kind: `PARTICIPANT_KIND_${kind}`,
-            softwareCertificate: { passphrase: typeof passphrase === "string" ? Buffer.from(passphrase) : passphrase },
+            softwareCertificate: { secret: inline === undefined ? { prompt: {} } : { inline } },
             platformOrigin: options.platform ?? "",
             caFingerprint: options.caFingerprint ?? "",
             registration: options.registration ?? "",
         } as const;
-        const answer = await this.transport.unary(accounts.RegisterUser, request, options, "secret");
-        const { uid = "", fingerprint = "" } = answer.user ?? {};
-        return { uid, fingerprint, pkcs12: answer.pkcs12 };
+        const take = async (steps: AsyncIterable<RegisterUserResponse__Output>) => {
+            for await (const { registered } of steps) {
+                if (!registered) continue;
+                const { uid = "", fingerprint = "" } = registered.user ?? {};
+                return { uid, fingerprint, pkcs12: registered.pkcs12 };
+            }
+            throw new Internal("the agent ended the registration without a result");
+        };
+        return await this.transport.answers(accounts.RegisterUser, request, take, options, "secret");
     }
 
     /** Looks a user up, verifies the account and pins it. */

@@ -13,6 +13,13 @@ impl From<VaultError> for Error {
             VaultError::PromptFailed => Fault::PromptUnavailable,
             VaultError::SecretUnusable => Fault::WrongPassphrase,
             VaultError::WrongPassphrase => Fault::WrongPassphrase,
+            VaultError::SecretTooShort => Fault::PassphraseTooShort,
+            VaultError::SecretsDiffer => {
+                return Error::field("software_certificate.secret", "was not the same both times");
+            }
+            VaultError::SecretUndelivered => {
+                return Error::field("software_certificate.secret", "has a descriptor that takes no secret");
+            }
             VaultError::Damaged | VaultError::Inconsistent => Fault::CredentialDamaged,
             VaultError::Expired => Fault::CredentialExpired,
             VaultError::NotYetValid => Fault::CredentialNotYetValid,

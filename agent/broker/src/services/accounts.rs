@@ -7,19 +7,21 @@ use life_pki::{CredentialKind, ParticipantKind};
 use life_proto::v1::{
     self, Credential, GetUserRequest, ListCredentialsRequest, ListCredentialsResponse, RegisterUserRequest,
     RegisterUserResponse, User, accounts_server, new_software_certificate::KeyAlgorithm,
-    register_user_request,
+    register_user_request, register_user_response::Step,
 };
-use life_sys::secret::SecretBytes;
 use life_vault_protocol::WorkingKeyAlgorithm;
 use tonic::{Request, Response, Status};
 
+use super::streams::{Answers, answer, call};
 use crate::agent::Agent;
 use crate::clock;
-use crate::error::{Error, Fault, Result};
+use crate::connections::Caller;
+use crate::error::{Error, Result};
 use crate::identities::Identity;
 use crate::names;
 use crate::platform::{Origin, parse_fingerprint};
-use crate::registration::{self, NewUser};
+use crate::registration::{self, NewPassphrase, NewUser};
+use crate::secrets::AskedNew;
 
 /// The service Accounts.
 pub struct Accounts(pub Arc<Agent>);
@@ -71,20 +73,13 @@ impl Accounts {
 /// A platform that a request names: its origin and the fingerprint of its bundle.
 type Named = (Origin, [u8; 32]);
 
-/// Reads a registration request; the passphrase is wiped whatever comes of it.
-fn new_user(request: RegisterUserRequest) -> Result<(NewUser, SecretBytes, Option<Named>)> {
+/// Reads a registration request; an inline passphrase is wiped whatever comes of it.
+fn new_user(request: RegisterUserRequest) -> Result<(NewUser, AskedNew, Option<Named>)> {
     let Some(register_user_request::Credential::SoftwareCertificate(credential)) = request.credential else {
         return Err(Error::field("credential", "is missing"));
     };
-    let passphrase = SecretBytes::new(credential.passphrase);
-    // EXPOSE: looked at, not kept.
-    let bytes = passphrase.expose();
-    if bytes.len() < 12 {
-        return Err(Fault::PassphraseTooShort.into());
-    }
-    if bytes.len() > 1024 || std::str::from_utf8(bytes).is_err() {
-        return Err(Error::field("software_certificate.passphrase", "is not UTF-8 of 12 to 1024 bytes"));
-    }
+    let asked = AskedNew::of(credential.secret)
+        .ok_or_else(|| Error::field("software_certificate.secret", "is missing"))?;
     let kind = match v1::ParticipantKind::try_from(request.kind) {
         Ok(v1::ParticipantKind::HealthCareProfessional) => ParticipantKind::HealthCareProfessional,
         Ok(v1::ParticipantKind::Institution) => ParticipantKind::Institution,
@@ -108,20 +103,30 @@ fn new_user(request: RegisterUserRequest) -> Result<(NewUser, SecretBytes, Optio
         )),
     };
     let registration = Some(request.registration).filter(|id| !id.is_empty());
-    Ok((NewUser { kind, algorithm, registration }, passphrase, platform))
+    Ok((NewUser { kind, algorithm, registration }, asked, platform))
 }
 
 #[tonic::async_trait]
 impl accounts_server::Accounts for Accounts {
+    type RegisterUserStream = Answers<RegisterUserResponse>;
+
     async fn register_user(
         &self,
         request: Request<RegisterUserRequest>,
-    ) -> Result<Response<RegisterUserResponse>, Status> {
-        let (new, passphrase, platform) = new_user(request.into_inner())?;
-        let registered = registration::register(&self.0, new, passphrase, platform).await?;
-        Ok(Response::new(RegisterUserResponse {
-            user: Some(user(&registered.account)),
-            pkcs12: registered.pkcs12.to_vec().into(),
+    ) -> Result<Response<Self::RegisterUserStream>, Status> {
+        let (call, caller) = (call(&request), request.extensions().get::<Caller>().cloned());
+        let (new, asked, platform) = new_user(request.into_inner())?;
+        let agent = self.0.clone();
+        let stall = agent.config().limits.stall_seconds.duration();
+        Ok(answer(call, stall, move |out| async move {
+            let tell = |ticket| out.send(RegisterUserResponse { step: Some(Step::Ticket(ticket)) });
+            let passphrase = NewPassphrase { asked, caller: caller.as_deref() };
+            let registered = registration::register(&agent, new, passphrase, platform, tell).await?;
+            let registered = v1::RegisteredUser {
+                user: Some(user(&registered.account)),
+                pkcs12: registered.pkcs12.to_vec().into(),
+            };
+            out.send(RegisterUserResponse { step: Some(Step::Registered(registered)) }).await
         }))
     }
 

@@ -5,13 +5,13 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use life_pki::{KeySlot, ParticipantKind, Uid};
-use life_sys::secret::{Key256, SecretBytes};
+use life_sys::secret::Key256;
 use life_vault_protocol::{
-    MemoryUse, PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm,
+    MemoryUse, NewSecretSource, PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm,
 };
 
 use super::link::{Vault, unexpected};
-use crate::error::{Fault, Result};
+use crate::error::{Error, Fault, Result};
 
 /// Calls and takes the one answer that fits.
 macro_rules! ask {
@@ -64,14 +64,8 @@ impl PendingAccount {
     }
 
     /// Packs the credential; the pending account is over.
-    pub async fn export(
-        mut self,
-        certificates: Vec<Vec<u8>>,
-        issuers: Vec<Vec<u8>>,
-        passphrase: SecretBytes,
-    ) -> Result<Vec<u8>> {
-        let request =
-            Request::ExportSoftwareCertificate { pending: self.id, certificates, issuers, passphrase };
+    pub async fn export(mut self, certificates: Vec<Vec<u8>>, issuers: Vec<Vec<u8>>) -> Result<Vec<u8>> {
+        let request = Request::ExportSoftwareCertificate { pending: self.id, certificates, issuers };
         let file = ask!(self.vault, request, Response::Pkcs12(file) => file)?;
         self.done = true;
         Ok(file)
@@ -177,16 +171,25 @@ impl Session {
 }
 
 impl Vault {
-    /// Makes the keys of a new account.
+    /// Takes the passphrase of a new account and makes its keys.
     pub async fn generate_account(
         &self,
         uid: Uid,
         kind: ParticipantKind,
         algorithm: WorkingKeyAlgorithm,
+        secret: NewSecretSource,
+        descriptors: Vec<OwnedFd>,
     ) -> Result<(PendingAccount, Account)> {
         self.linked().await?;
-        let request = Request::GenerateAccount { uid, kind, algorithm };
-        match self.call(&request, Vec::new()).await? {
+        let request = Request::GenerateAccount { uid, kind, algorithm, secret };
+        // No file is opened here: what cannot be used is no wrong passphrase.
+        let answer = self.call(&request, descriptors).await.map_err(|error| match error.fault() {
+            Fault::WrongPassphrase => {
+                Error::field("software_certificate.secret", "is not UTF-8 of 12 to 1024 bytes")
+            }
+            _ => error,
+        })?;
+        match answer {
             Response::Account {
                 pending,
                 authentication_csr,

@@ -4,6 +4,6 @@ mod calls;
 mod keeper;
 mod link;
 
-pub use calls::{Opened, Session};
+pub use calls::{Account, Opened, PendingAccount, Session};
 pub use keeper::{Fresh, Keeper, Order};
 pub use link::Vault;

@@ -13,7 +13,7 @@ use super::passphrase;
 use crate::connection::Connection;
 use crate::descriptor::pipe_with_secret;
 use crate::error::Error;
-use crate::verbs::register::{self, Kind};
+use crate::verbs::register::{self, Kind, Way};
 use crate::verbs::unlock::unlock_with;
 use crate::verbs::user::pem;
 
@@ -31,14 +31,16 @@ pub struct User {
 pub async fn make(connection: &Connection, layout: &Layout, kind: Kind) -> Result<User, Error> {
     let folder = layout.users().join(kind.word());
     DirBuilder::new().mode(0o700).create(&folder).map_err(|error| Error::create(&folder, error))?;
-    let (request, pipe) = {
+    let (new, pipe) = {
         let secret =
             passphrase::generate().map_err(|error| Error::Dev(format!("no random numbers: {error}")))?;
         // EXPOSE: the passphrase of a throwaway user lies beside the certificate, for its developer to use.
         write(&folder.join("passphrase"), secret.expose())?;
-        (register::request(kind, &secret, KeyAlgorithm::Rsa3072), pipe_with_secret(&secret)?)
+        let new = Way::Descriptor { pipe: pipe_with_secret(&secret)?, twice: false };
+        (new, pipe_with_secret(&secret)?)
     };
-    let (user, pkcs12) = register::register(connection, request).await?;
+    let request = register::request(kind, KeyAlgorithm::Rsa3072);
+    let (user, pkcs12) = register::register(connection, request, new).await?;
     write(&folder.join("software-certificate.p12"), &pkcs12)?;
     write(&folder.join("uid"), user.uid.as_bytes())?;
     unlock_with(connection.credentials(), user.name, pkcs12, pipe).await?;

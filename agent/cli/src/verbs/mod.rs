@@ -11,6 +11,7 @@ pub mod events;
 pub mod inbox;
 pub mod lock;
 pub mod man;
+mod new_passphrase;
 mod pages;
 pub mod register;
 mod rescue;

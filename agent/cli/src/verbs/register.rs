@@ -6,19 +6,21 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use life_proto::v1;
 use life_proto::v1::new_software_certificate::KeyAlgorithm;
-use life_sys::secret::SecretBytes;
+use life_proto::v1::register_user_response::Step;
 use serde::Serialize;
 
 use super::content::stdout_of;
+use super::new_passphrase::Passphrase;
+pub use super::new_passphrase::Way;
 use super::rescue::rescue;
 use crate::connection::Connection;
 use crate::context::Context;
+use crate::descriptor;
 use crate::error::Error;
 use crate::files::{Content, Existing, Place, Target, in_background};
 use crate::interrupt::Shield;
 use crate::names::bare;
 use crate::output::{Report, time_or_none, word};
-use crate::passphrase::Source;
 
 /// The room that is made for a software certificate before there is one.
 const PKCS12_ROOM: usize = 64 * 1024;
@@ -50,12 +52,8 @@ pub struct Arguments {
     /// Replace the file if it exists
     #[arg(short, long, requires = "out")]
     force: bool,
-    /// Read the passphrase that will protect the file from a file; at least 12 bytes
-    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
-    passphrase_file: Option<PathBuf>,
-    /// Read the passphrase from an inherited descriptor
-    #[arg(long, value_name = "N")]
-    passphrase_fd: Option<u32>,
+    #[command(flatten)]
+    passphrase: Passphrase,
     /// The algorithm of the working keys
     #[arg(long, default_value = "rsa-3072")]
     key_algorithm: Algorithm,
@@ -119,17 +117,32 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let mut target = Target::open(&place, existing, Content::Credential).await?;
     target.reserve(PKCS12_ROOM)?;
     let output = arguments.out.is_some().then_some((target, place));
-    let source = Source::new(arguments.passphrase_file, arguments.passphrase_fd);
-    let mut request = ask(&source, arguments.kind, arguments.key_algorithm.into()).await?;
+    let (way, shown) = arguments.passphrase.way().await?;
+    let mut request = request(arguments.kind, arguments.key_algorithm.into());
     request.platform_origin = arguments.platform.unwrap_or_default();
     request.ca_fingerprint = arguments.ca_fingerprint.unwrap_or_default();
     request.registration = arguments.resume.unwrap_or_default();
 
     // From here on the account may exist: the certificate is written before anything may end this program.
     let shield = Shield::new();
-    let (user, pkcs12) = register(&connection, request).await?;
-    let uid = user.uid.clone();
-    let place = in_background(move || keep(output, &uid, &pkcs12)).await?;
+    let registered = match register(&connection, request, way).await {
+        // The account may be made yet, under this passphrase.
+        Err(error) if error.metadata().is_none_or(|it| !it.contains_key("registration")) => {
+            return Err(error);
+        }
+        registered => registered,
+    };
+    let kept = match registered {
+        Ok((user, pkcs12)) => {
+            let uid = user.uid.clone();
+            in_background(move || keep(output, &uid, &pkcs12)).await.map(|place| (user, place))
+        }
+        Err(error) => Err(error),
+    };
+    if let Some(shown) = shown {
+        shown.show().await?;
+    }
+    let (user, place) = kept?;
     drop(shield);
     let report = Registered {
         kind: word(user.kind().as_str_name(), "PARTICIPANT_KIND_"),
@@ -162,19 +175,9 @@ fn keep(output: Option<(Target, Place)>, uid: &str, pkcs12: &[u8]) -> Result<Pla
     }
 }
 
-/// Reads the new passphrase into the request.
-async fn ask(source: &Source, kind: Kind, algorithm: KeyAlgorithm) -> Result<v1::RegisterUserRequest, Error> {
-    let passphrase = source.read_new("New passphrase, 12 bytes or more: ").await?;
-    Ok(request(kind, &passphrase, algorithm))
-}
-
-/// The request for a new user.
-pub fn request(kind: Kind, passphrase: &SecretBytes, algorithm: KeyAlgorithm) -> v1::RegisterUserRequest {
-    let certificate = v1::NewSoftwareCertificate {
-        // EXPOSE: into the request; the agent protects the new file with it.
-        passphrase: passphrase.expose().to_vec(),
-        key_algorithm: algorithm.into(),
-    };
+/// The request for a new user, without its secret.
+pub fn request(kind: Kind, algorithm: KeyAlgorithm) -> v1::RegisterUserRequest {
+    let certificate = v1::NewSoftwareCertificate { key_algorithm: algorithm.into(), secret: None };
     v1::RegisterUserRequest {
         kind: v1::ParticipantKind::from(kind).into(),
         credential: Some(v1::register_user_request::Credential::SoftwareCertificate(certificate)),
@@ -185,11 +188,30 @@ pub fn request(kind: Kind, passphrase: &SecretBytes, algorithm: KeyAlgorithm) ->
 /// Registers; gives the user and the software certificate.
 pub async fn register(
     connection: &Connection,
-    request: v1::RegisterUserRequest,
+    mut request: v1::RegisterUserRequest,
+    way: Way,
 ) -> Result<(v1::User, Bytes), Error> {
-    let response = connection.accounts().register_user(request).await?.into_inner();
-    let user = response.user.ok_or_else(|| Error::Software("the agent named no user".into()))?;
-    Ok((user, response.pkcs12))
+    let (source, mut descriptor) = way.source();
+    if let Some(v1::register_user_request::Credential::SoftwareCertificate(new)) = &mut request.credential {
+        new.secret = Some(v1::NewSecret { source: Some(source) });
+    }
+    let mut steps = connection.accounts().register_user(request).await?.into_inner();
+    while let Some(response) = steps.message().await? {
+        match response.step {
+            Some(Step::Registered(registered)) => {
+                let user =
+                    registered.user.ok_or_else(|| Error::Software("the agent named no user".into()))?;
+                return Ok((user, registered.pkcs12));
+            }
+            Some(Step::Ticket(ticket)) => {
+                let taken = descriptor.take();
+                let descriptor = taken.ok_or_else(|| Error::Software("a ticket nobody asked for".into()))?;
+                descriptor::hand_over(ticket, descriptor).await?;
+            }
+            None => {}
+        }
+    }
+    Err(Error::Software("the agent ended the registration without a result".into()))
 }
 
 fn default_place(uid: &str) -> Place {

@@ -9,7 +9,6 @@ use clap::Args;
 use life_proto::v1;
 use life_proto::v1::unlock_response::Step;
 use life_sys::secret::SecretBytes;
-use tokio::task::spawn_blocking;
 
 use super::status::Identity;
 use crate::context::Context;
@@ -67,7 +66,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
         way(source.read(&question).await?, arguments.inline)?
     };
     let user = arguments.user.as_ref().or(context.named_user()).map(UserName::name).unwrap_or_default();
-    let identity = unlock(connection.credentials(), user, pkcs12, way).await?;
+    let name = arguments.file.to_string_lossy().into_owned();
+    let identity = unlock(connection.credentials(), user, name, pkcs12, way).await?;
     context.output.answer(&Identity::from(identity))
 }
 
@@ -78,7 +78,7 @@ pub async fn unlock_with(
     pkcs12: bytes::Bytes,
     pipe: OwnedFd,
 ) -> Result<v1::UnlockedIdentity, Error> {
-    unlock(credentials, user, pkcs12, Way::Descriptor(pipe)).await
+    unlock(credentials, user, String::new(), pkcs12, Way::Descriptor(pipe)).await
 }
 
 type Credentials = v1::credentials_client::CredentialsClient<crate::connection::Transport>;
@@ -94,6 +94,7 @@ fn way(passphrase: SecretBytes, inline: bool) -> Result<Way, Error> {
 async fn unlock(
     mut credentials: Credentials,
     user: String,
+    file_name: String,
     pkcs12: bytes::Bytes,
     way: Way,
 ) -> Result<v1::UnlockedIdentity, Error> {
@@ -101,7 +102,7 @@ async fn unlock(
         Way::Descriptor(pipe) => (v1::secret::Source::Descriptor(v1::DescriptorSource {}), Some(pipe)),
         Way::Direct(source) => (source, None),
     };
-    let certificate = v1::SoftwareCertificate { pkcs12 };
+    let certificate = v1::SoftwareCertificate { pkcs12, file_name };
     let request = v1::UnlockRequest {
         user,
         credential: Some(v1::unlock_request::Credential::SoftwareCertificate(certificate)),
@@ -113,8 +114,7 @@ async fn unlock(
             Some(Step::Identity(identity)) => return Ok(identity),
             Some(Step::Ticket(ticket)) => {
                 let pipe = pipe.take().ok_or_else(|| Error::Software("a second ticket".into()))?;
-                let handed = spawn_blocking(move || descriptor::hand_over(&ticket, &pipe)).await;
-                handed.map_err(|error| Error::Software(error.to_string()))??;
+                descriptor::hand_over(ticket, pipe).await?;
             }
             None => {}
         }
@@ -123,10 +123,11 @@ async fn unlock(
 }
 
 /// Where a prompt may appear.
-fn prompt_source() -> v1::PromptSource {
+pub fn prompt_source() -> v1::PromptSource {
     let display = ["WAYLAND_DISPLAY", "DISPLAY"].into_iter().find_map(|name| env::var(name).ok());
-    let stdin = io::stdin();
-    let terminal = rustix::termios::ttyname(stdin.as_fd(), Vec::new()).ok();
+    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+    let standard = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
+    let terminal = standard.into_iter().find_map(|fd| rustix::termios::ttyname(fd, Vec::new()).ok());
     v1::PromptSource {
         display: display.unwrap_or_default(),
         terminal: terminal.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),

@@ -17,12 +17,14 @@ pub const CERTIFICATE: &[u8] = b"\x30\x80 a certificate \xff";
 
 #[tonic::async_trait]
 impl Accounts for Stage {
+    type RegisterUserStream = Answers<v1::RegisterUserResponse>;
+
     /// Registers. A registration to resume says how to misbehave: `slow` takes a second and a half; an absolute path
     /// is made a folder meanwhile.
     async fn register_user(
         &self,
         request: Request<v1::RegisterUserRequest>,
-    ) -> Result<Response<v1::RegisterUserResponse>, Status> {
+    ) -> Result<Response<Self::RegisterUserStream>, Status> {
         let request = request.into_inner();
         match request.registration.as_str() {
             "slow" => tokio::time::sleep(Duration::from_millis(1500)).await,
@@ -30,7 +32,10 @@ impl Accounts for Stage {
             _ => {}
         }
         let user = v1::User { name: format!("users/{UID}"), uid: UID.into(), ..Default::default() };
-        Ok(Response::new(v1::RegisterUserResponse { user: Some(user), pkcs12: CERTIFICATE.into() }))
+        let registered = v1::RegisteredUser { user: Some(user), pkcs12: CERTIFICATE.into() };
+        let step = Some(v1::register_user_response::Step::Registered(registered));
+        let answers = tokio_stream::once(Ok(v1::RegisterUserResponse { step }));
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn get_user(&self, _: Request<v1::GetUserRequest>) -> Result<Response<v1::User>, Status> {

@@ -7,7 +7,7 @@ use life_proto::v1;
 use super::ledger::{Envelope, Lookup};
 use super::{Caller, Refused, content};
 use crate::agent::Clients;
-use crate::{User, calls, streams};
+use crate::{User, calls, streams, users};
 
 /// Operations with how often each is chosen, of a thousand.
 const MIX: &[(usize, Operation)] = &[
@@ -232,16 +232,10 @@ impl Caller {
 
     async fn register(&mut self) -> Result<(), Refused> {
         let passphrase = b"quiet-granite-harbour-%7731".to_vec();
-        let request = v1::RegisterUserRequest {
-            kind: v1::ParticipantKind::Patient.into(),
-            credential: Some(v1::register_user_request::Credential::SoftwareCertificate(
-                v1::NewSoftwareCertificate { passphrase: passphrase.clone(), key_algorithm: 2 },
-            )),
-            ..Default::default()
-        };
-        let register = |mut it: Clients| async move { it.accounts.register_user(request).await };
+        let request = users::registering_with(v1::ParticipantKind::Patient, &passphrase);
+        let register = |mut it: Clients| async move { users::register(&mut it, request).await };
         // The keys of an account are in the vault until it is finished, and gone with it.
-        let answer = self.call("register", &["REGISTRATION_EXPIRED"], register).await?.into_inner();
+        let answer = self.call("register", &["REGISTRATION_EXPIRED"], register).await?;
         let user = User { name: answer.user.unwrap().name, pkcs12: answer.pkcs12.to_vec(), passphrase };
         self.shared.ledger().registered.push(user);
         Ok(())

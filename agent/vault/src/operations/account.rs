@@ -7,12 +7,15 @@ use life_credentials::{CredentialError, ExportSlot};
 use life_envelope::challenge;
 use life_pki::account_log::{Change, CredentialId, CredentialKeys, Entry, EntryBody};
 use life_pki::certificate::Certificate;
-use life_pki::{CredentialKind, KeySlot, ParticipantKind, PrivateKey, Timestamp, Uid, csr};
-use life_sys::secret::{Key256, SecretBytes};
+use life_pki::{CredentialKind, KeySlot, PrivateKey, Timestamp, Uid, csr};
+use life_sys::secret::Key256;
 use life_vault_protocol::VaultError::{CertificateRefused, ChallengeRefused, Internal};
 use life_vault_protocol::{PendingId, RequestKind, Response, VaultError, WorkingKeyAlgorithm};
 
+use crate::delivery::Delivery;
 use crate::keep::{Commitment, Keep, Pending};
+use crate::secret_source::new;
+use crate::slow::{NewAccount, NewPassphrase};
 
 /// The size of a new root credential (FORMATS §2).
 const ROOT_BITS: u32 = 3072;
@@ -21,11 +24,19 @@ const FIRST_GENERATION: u32 = 1;
 
 pub(super) fn generate(
     keep: &Keep,
-    uid: Uid,
-    kind: ParticipantKind,
-    algorithm: WorkingKeyAlgorithm,
+    account: NewAccount,
+    passphrase: NewPassphrase,
 ) -> Result<Response, VaultError> {
     keep.pending_room()?;
+    let NewAccount { uid, kind, algorithm } = account;
+    let passphrase = match passphrase {
+        NewPassphrase::Given(secret) => secret,
+        NewPassphrase::Made(fd) => {
+            let (secret, delivery) = (new::generate()?, Delivery::to(fd)?);
+            delivery.write(&secret)?;
+            secret
+        }
+    };
     let working_key = || {
         match algorithm {
             WorkingKeyAlgorithm::P256 => PrivateKey::generate_p256(),
@@ -44,6 +55,7 @@ pub(super) fn generate(
         encryption: working_key()?,
         root: PrivateKey::generate_rsa(ROOT_BITS).map_err(|_| Internal)?,
         history_key: Key256::init_with(|key| aws_lc_rs::rand::fill(key)).map_err(|_| Internal)?,
+        passphrase,
         since: Instant::now(),
         committed: Mutex::new(None),
     };
@@ -137,10 +149,9 @@ pub(super) fn export(
     id: PendingId,
     certificates: &[Vec<u8>],
     issuers: &[Vec<u8>],
-    passphrase: &SecretBytes,
 ) -> Result<Response, VaultError> {
     keep.end_pending(id.0, RequestKind::ExportSoftwareCertificate, |pending| {
-        software_certificate(pending, certificates, issuers, passphrase).map(Response::Pkcs12)
+        software_certificate(pending, certificates, issuers).map(Response::Pkcs12)
     })
 }
 
@@ -148,7 +159,6 @@ fn software_certificate(
     pending: &Pending,
     certificates: &[Vec<u8>],
     issuers: &[Vec<u8>],
-    passphrase: &SecretBytes,
 ) -> Result<Vec<u8>, VaultError> {
     let certificates = certificates
         .iter()
@@ -174,7 +184,7 @@ fn software_certificate(
             Ok(ExportSlot { slot, key, certificate })
         })
         .collect::<Result<Vec<_>, VaultError>>()?;
-    life_credentials::export(&slots, issuers, passphrase).map_err(|error| match error {
+    life_credentials::export(&slots, issuers, &pending.passphrase).map_err(|error| match error {
         CredentialError::UnusablePassphrase => VaultError::SecretUnusable,
         CredentialError::Damaged | CredentialError::Inconsistent => CertificateRefused,
         _ => Internal,

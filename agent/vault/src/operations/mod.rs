@@ -7,7 +7,7 @@ use life_vault_protocol::{Request, Response, VaultError};
 
 use crate::keep::Keep;
 use crate::room::Room;
-use crate::slow::SlowWork;
+use crate::slow::{PendingCertificate, SlowWork};
 
 /// Performs a quick request. Never inlined: when it returns, its stack frames are below the caller's and can be wiped.
 #[inline(never)]
@@ -40,16 +40,30 @@ pub(crate) fn perform(keep: &Keep, room: &Room, request: Request) -> Response {
     })
 }
 
-/// Performs slow work. Never inlined, as [`perform`].
+/// Performs slow work; a certificate that a passphrase did not open is given back, for another try. Never inlined, as
+/// [`perform`].
 #[inline(never)]
-pub(crate) fn perform_slow(keep: &Keep, work: SlowWork) -> Response {
-    answer(match work {
-        SlowWork::Export { pending, certificates, issuers, passphrase } => {
-            account::export(keep, pending, &certificates, &issuers, &passphrase)
+pub(crate) fn perform_slow(keep: &Keep, work: SlowWork) -> (Response, Option<PendingCertificate>) {
+    let (result, certificate) = match work {
+        SlowWork::Export { pending, certificates, issuers } => {
+            (account::export(keep, pending, &certificates, &issuers), None)
         }
-        SlowWork::Generate { uid, kind, algorithm } => account::generate(keep, uid, kind, algorithm),
-        SlowWork::Open { certificate, passphrase } => session::open(keep, &certificate, &passphrase),
-    })
+        SlowWork::Generate { account, passphrase } => (account::generate(keep, account, passphrase), None),
+        SlowWork::Open { certificate, passphrase } => {
+            (session::open(keep, &certificate, &passphrase), Some(certificate))
+        }
+    };
+    (answer(result), certificate)
+}
+
+/// Undoes what an answer tells of that reached nobody.
+pub(crate) fn undo(keep: &Keep, response: &Response) {
+    match response {
+        Response::Account { pending, .. } => keep.remove_pending(pending.0),
+        // A lock may have been there first.
+        Response::Opened { session, .. } => drop(keep.lock(session.0)),
+        _ => {}
+    }
 }
 
 fn answer(result: Result<Response, VaultError>) -> Response {

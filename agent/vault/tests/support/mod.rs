@@ -189,7 +189,7 @@ impl Vault {
     }
 
     pub fn generate(&mut self, uid: Uid, algorithm: WorkingKeyAlgorithm) -> Generated {
-        match self.call(&Request::GenerateAccount { uid, kind: ParticipantKind::Patient, algorithm }) {
+        match self.call(&generate_request(uid, algorithm)) {
             Response::Account {
                 pending,
                 credential_id,
@@ -218,6 +218,14 @@ pub struct Generated {
     pub signature_csr: Vec<u8>,
     pub encryption_spki: Vec<u8>,
     pub root_spki: Vec<u8>,
+}
+
+pub fn generate_request(uid: Uid, algorithm: WorkingKeyAlgorithm) -> Request {
+    generate_from(uid, algorithm, NewSecretSource::Inline(secret(PASSPHRASE)))
+}
+
+pub fn generate_from(uid: Uid, algorithm: WorkingKeyAlgorithm, secret: NewSecretSource) -> Request {
+    Request::GenerateAccount { uid, kind: ParticipantKind::Patient, algorithm, secret }
 }
 
 pub fn open_request(file: &[u8], passphrase: &str) -> Request {

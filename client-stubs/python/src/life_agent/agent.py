@@ -105,15 +105,14 @@ class Agent(ApiCalls, CryptoCalls, DocumentCalls, MessageCalls):
         which a policy can forbid. Without one the agent asks the person, through its pinentry program. With `user`
         fails with WrongUser when the certificate is somebody else's.
         """
+        name = ""
         if not isinstance(pkcs12, bytes):
+            name = os.fsencode(pkcs12).decode(errors="replace")
             with open(pkcs12, "rb") as file:
                 pkcs12 = file.read(_PKCS12_LIMIT + 1)
         if len(pkcs12) > _PKCS12_LIMIT:
             raise errors.CredentialDamaged(f"a software certificate has at most {_PKCS12_LIMIT} bytes")
-        if isinstance(passphrase, str):
-            passphrase = passphrase.encode()
-        if passphrase is not None:
-            _socket.check_secret(passphrase)
+        passphrase = _secret_of(passphrase)
         if passphrase is None:
             secret = credentials_pb2.Secret(prompt=credentials_pb2.PromptSource())
         elif inline:
@@ -122,18 +121,14 @@ class Agent(ApiCalls, CryptoCalls, DocumentCalls, MessageCalls):
             secret = credentials_pb2.Secret(descriptor=credentials_pb2.DescriptorSource())
         request = credentials_pb2.UnlockRequest(
             user=_convert.name_of(user),
-            software_certificate=credentials_pb2.SoftwareCertificate(pkcs12=pkcs12),
+            software_certificate=credentials_pb2.SoftwareCertificate(pkcs12=pkcs12, file_name=name),
             secret=secret,
         )
         for step in self._transport.call(self._transport.credentials.Unlock, request, secret=True):
             if step.HasField("identity"):
                 return _convert.identity_of(step.identity)
             if step.HasField("ticket") and passphrase is not None:
-                reader = _socket.pipe_with(passphrase)
-                try:
-                    _socket.hand_over(step.ticket.socket, step.ticket.ticket, reader)
-                finally:
-                    os.close(reader)
+                _socket.give(step.ticket.socket, step.ticket.ticket, passphrase)
         raise errors.Internal("the agent ended the unlock without a result")
 
     @raising
@@ -150,27 +145,41 @@ class Agent(ApiCalls, CryptoCalls, DocumentCalls, MessageCalls):
     def register(
         self,
         kind: model.Kind,
-        passphrase: str | bytes,
+        passphrase: str | bytes | None = None,
         *,
         platform: str = "",
         ca_fingerprint: str = "",
         registration: str = "",
+        inline: bool = False,
     ) -> model.Registered:
         """Registers a new user with a software certificate; takes seconds. Unlock it afterwards.
 
+        The passphrase of 12 bytes or more that will protect the certificate goes to the vault as in `unlock`; without one
+        the agent asks the person.
+
         Raises RegistrationPending when a registrar must approve it; its metadata has the `registration` to go on with.
         """
-        if isinstance(passphrase, str):
-            passphrase = passphrase.encode()
+        passphrase = _secret_of(passphrase)
+        if passphrase is None:
+            secret = credentials_pb2.NewSecret(prompt=credentials_pb2.PromptSource())
+        elif inline:
+            secret = credentials_pb2.NewSecret(inline=passphrase)
+        else:
+            secret = credentials_pb2.NewSecret(descriptor=credentials_pb2.NewDescriptorSource())
         request = accounts_pb2.RegisterUserRequest(
             kind=kind.value,
-            software_certificate=accounts_pb2.NewSoftwareCertificate(passphrase=passphrase),
+            software_certificate=accounts_pb2.NewSoftwareCertificate(secret=secret),
             platform_origin=platform,
             ca_fingerprint=ca_fingerprint,
             registration=registration,
         )
-        answer = self._transport.call(self._transport.accounts.RegisterUser, request, secret=True)
-        return model.Registered(answer.user.uid, answer.user.fingerprint, answer.pkcs12)
+        for step in self._transport.call(self._transport.accounts.RegisterUser, request, secret=True):
+            if step.HasField("registered"):
+                done = step.registered
+                return model.Registered(done.user.uid, done.user.fingerprint, done.pkcs12)
+            if step.HasField("ticket") and passphrase is not None:
+                _socket.give(step.ticket.socket, step.ticket.ticket, passphrase)
+        raise errors.Internal("the agent ended the registration without a result")
 
     # Other users
 
@@ -211,6 +220,12 @@ class Agent(ApiCalls, CryptoCalls, DocumentCalls, MessageCalls):
         if isinstance(users, str):
             users = [users]
         return [_convert.name_of(one) for one in users]
+
+
+def _secret_of(passphrase: str | bytes | None) -> bytes | None:
+    if isinstance(passphrase, str):
+        passphrase = passphrase.encode()
+    return passphrase if passphrase is None else _socket.check_secret(passphrase)
 
 
 def _fingerprint(answer: directory_pb2.Fingerprint) -> model.Fingerprint:
