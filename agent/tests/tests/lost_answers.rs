@@ -114,7 +114,7 @@ async fn nobody_on_the_line_can_have_the_keys_of_a_committed_account_given_up() 
     let registered = async {
         loop {
             if let Ok(registered) = users::register(&mut clients, request.clone()).await {
-                return registered.into_inner();
+                return registered;
             }
         }
     };
