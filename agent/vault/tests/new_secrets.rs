@@ -1,5 +1,5 @@
 //! The passphrase of a new account: it comes before the keys are made, by any way, and protects the file.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod support;
 
