@@ -1,6 +1,7 @@
 """What a thin app does: state, encrypting, signing, sending, all through a live agent."""
 
 import hashlib
+import json
 import os
 import pathlib
 import subprocess
@@ -217,11 +218,22 @@ def test_the_default_user_of_a_connection(dev, agent, practice, patient):
         assert mine.decrypt(mine.encrypt(b"x", to=[patient]).envelope).signature.signer == practice
 
 
-def test_the_example_runs(dev, agent, practice, patient):
-    example = pathlib.Path(__file__).parent.parent / "examples" / "thin_app.py"
+def test_the_examples_run(dev, agent, practice, patient, tmp_path):
+    examples = pathlib.Path(__file__).parent.parent / "examples"
     environment = {**os.environ, "LIFE_AGENT_SOCKET": dev.socket}
-    done = subprocess.run(
-        [sys.executable, example, practice, patient], env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{practice} wrote: HbA1c 6.1 %, control in three months\n"
+
+    def run(name, *arguments):
+        command = [sys.executable, examples / name, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    said = run("thin_app.py", practice, patient)
+    assert said == f"{practice} wrote: HbA1c 6.1 %, control in three months\n"
+    finding = tmp_path / "finding.txt"
+    finding.write_text("HbA1c 6.1 %")
+    read = json.loads(run("read_document.py", patient, run("store_document.py", practice, patient, finding).strip()))
+    sha256 = hashlib.sha256(finding.read_bytes()).hexdigest()
+    assert read == {"title": "finding.txt", "signer": practice, "sha256": sha256}
+    status, content = run("call_platform.py", patient).split(" ", 1)
+    assert status == "200" and json.loads(content)["uid"] == patient

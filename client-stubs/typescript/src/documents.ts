@@ -63,8 +63,9 @@ export class DocumentCalls extends MessageCalls {
         };
         const source = content instanceof Uint8Array ? [content] : content;
         const answer = await this.transport.upload(documents.Upload, header, source, options);
-        const { documentId, version, plaintextSize, ciphertextSize, existed } = answer;
-        return { documentId, version, plaintextSize, ciphertextSize, existed, readers: recipientsOf(answer.readers) };
+        const { documentId, version, plaintextSize, ciphertextSize, existed, resumedSize } = answer;
+        const readers = recipientsOf(answer.readers);
+        return { documentId, version, plaintextSize, ciphertextSize, existed, resumedSize, readers };
     }
 
     /** Stores a file of any size, with its name as title unless told otherwise. */

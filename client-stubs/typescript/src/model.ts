@@ -164,6 +164,8 @@ export interface Stored {
     plaintextSize: number;
     ciphertextSize: number;
     existed: boolean;
+    /** Bytes of the sealed stream that an earlier call, which was cut, had sent already. */
+    resumedSize: number;
 }
 
 /** A document, and what is known of its content's signer and readers. */

@@ -280,14 +280,22 @@ export function agentTests(): void {
         assert.equal((await mine.decrypt(sealed.envelope)).signature.signer, practice);
     });
 
-    test("the example runs", async () => {
+    test("the examples run", async () => {
         const { dev, practice, patient } = await world();
-        const example = fileURLToPath(new URL("../examples/thin-app.js", import.meta.url));
-        const env = { ...process.env, LIFE_AGENT_SOCKET: dev.socket };
-        const done = await promisify(execFile)(process.execPath, [example, practice, patient], {
-            env,
-            timeout: 60_000,
-        });
-        assert.equal(done.stdout, `${practice} wrote: HbA1c 6.1 %, control in three months\n`);
+        const options = { env: { ...process.env, LIFE_AGENT_SOCKET: dev.socket }, timeout: 60_000 };
+        const example = async (name: string, ...words: string[]) => {
+            const program = fileURLToPath(new URL(`../examples/${name}.js`, import.meta.url));
+            return (await promisify(execFile)(process.execPath, [program, ...words], options)).stdout;
+        };
+        const said = await example("thin-app", practice, patient);
+        assert.equal(said, `${practice} wrote: HbA1c 6.1 %, control in three months\n`);
+        const finding = path.join(await folder(), "finding.txt");
+        await writeFile(finding, "HbA1c 6.1 %");
+        const document = (await example("store-document", practice, patient, finding)).trim();
+        const read = JSON.parse(await example("read-document", patient, document));
+        const sha256 = createHash("sha256").update("HbA1c 6.1 %").digest("hex");
+        assert.deepEqual(read, { title: "finding.txt", signer: practice, sha256 });
+        const [status, content] = (await example("call-platform", patient)).split(/ (.*)/s);
+        assert.deepEqual([status, JSON.parse(content ?? "").uid], ["200", patient]);
     });
 }

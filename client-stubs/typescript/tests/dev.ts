@@ -1,5 +1,5 @@
 /** A live platform, agents and users for the tests: `life dev up`, with the binaries under test. */
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import fs from "node:fs";
 import { chmod, mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -30,6 +30,19 @@ interface Summary {
 
 const leftovers: (() => Promise<void>)[] = [];
 const folders: string[] = [];
+/** What must end with this program even where a signal ends it before {@link cleanUp}; the last one first. */
+const alive = new Set<() => void>();
+
+process.once("exit", () => {
+    for (const end of [...alive].reverse()) end();
+});
+for (const [signal, number] of [
+    ["SIGHUP", 1],
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+] as const)
+    // prettier-ignore
+    process.once(signal, () => process.exit(128 + number));
 
 /** Has something done when all tests are over. */
 export function finally_(clean: () => Promise<void>): void {
@@ -40,6 +53,7 @@ export function finally_(clean: () => Promise<void>): void {
 export async function cleanUp(): Promise<void> {
     const ended = await Promise.allSettled(leftovers.map((clean) => clean()));
     for (const made of folders) await rm(made, { recursive: true, force: true });
+    alive.clear();
     const failed = ended.filter((one) => one.status === "rejected");
     if (failed.length > 0) throw new AggregateError(failed.map((one) => one.reason));
 }
@@ -48,6 +62,7 @@ export async function cleanUp(): Promise<void> {
 export async function folder(): Promise<string> {
     const made = await mkdtemp(path.join(tmpdir(), "life-ts-"));
     folders.push(made);
+    alive.add(() => fs.rmSync(made, { recursive: true, force: true }));
     return made;
 }
 
@@ -65,6 +80,9 @@ export class Dev {
         const where = await folder();
         const dir = ["--dir", path.join(where, "dev")];
         finally_(async () => void (await run("life", "dev", "down", ...dir)));
+        const life = path.join(BINARIES, "life");
+        const down = () => void spawnSync(life, ["dev", "down", ...dir], { timeout: 60_000 });
+        alive.add(down);
         const started = await run("life", "dev", "up", "--detach", ...dir, "--users", users.join(","));
         return new Dev(path.join(where, "dev"), JSON.parse(started) as Summary);
     }
@@ -169,6 +187,7 @@ export class Platform {
             stdio: ["ignore", "pipe", "ignore"],
         });
         this.#processes.push(child);
+        alive.add(() => child.kill("SIGKILL"));
         for await (const line of createInterface(child.stdout)) return line;
         throw new Error(`life-platform ${verb} ended`);
     }
@@ -193,6 +212,7 @@ export async function startAgent(config: string): Promise<{ agent: Agent; folder
     const stdio: ["ignore", number, number] = ["ignore", log.fd, log.fd];
     const child = spawn(path.join(BINARIES, "life-agentd"), { env: environment, stdio });
     await log.close();
+    alive.add(() => child.kill("SIGKILL"));
     finally_(() => terminate(child));
     for (let tries = 0; tries < 1000 && child.exitCode === null; tries++) {
         const agent = new Agent({ socket });

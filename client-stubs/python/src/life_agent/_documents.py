@@ -68,7 +68,13 @@ class DocumentCalls:
             raise outgoing.told(error) from None
         readers_now = _convert.recipients_of(answer.readers)
         return model.Stored(
-            answer.document_id, answer.version, readers_now, answer.plaintext_size, answer.ciphertext_size, answer.existed
+            answer.document_id,
+            answer.version,
+            readers_now,
+            answer.plaintext_size,
+            answer.ciphertext_size,
+            answer.existed,
+            answer.resumed_size,
         )
 
     def upload_document_file(self, source: Path, **options: Any) -> model.Stored:

@@ -237,7 +237,10 @@ class Document:
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A stored version; `existed` when it was there from a call whose answer was lost: `readers` is then empty."""
+    """A stored version; `existed` when it was there from a call whose answer was lost: `readers` is then empty.
+
+    `resumed_size` are the bytes of the sealed stream that an earlier call, which was cut, had sent already.
+    """
 
     document_id: str
     version: int
@@ -245,6 +248,7 @@ class Stored:
     plaintext_size: int
     ciphertext_size: int
     existed: bool
+    resumed_size: int
 
 
 @dataclasses.dataclass(frozen=True)
