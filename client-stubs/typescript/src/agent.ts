@@ -125,11 +125,7 @@ export class Agent extends ApiCalls {
      *
      * Throws RegistrationPending when a registrar must approve it; its metadata has the `registration` to go on with.
      */
-    async register(
-        kind: Kind,
-        passphrase?: string | Uint8Array,
-        options: RegisterOptions = {},
-    ): Promise<Registered> {
+    async register(kind: Kind, passphrase?: string | Uint8Array, options: RegisterOptions = {}): Promise<Registered> {
         const inline = passphrase === undefined ? undefined : secretOf(passphrase);
         const request = {
             kind: `PARTICIPANT_KIND_${kind}`,
