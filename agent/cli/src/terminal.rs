@@ -109,6 +109,12 @@ impl Silent {
         self.terminal.write_all(self.question.as_bytes())
     }
 
+    /// The same after a stop, where somebody has made the terminal show what is typed meanwhile. Otherwise nothing: what was
+    /// typed since is not lost.
+    fn hush_again(&mut self) -> io::Result<()> {
+        if tcgetattr(&self.terminal)?.local_modes.contains(LocalModes::ECHO) { self.hush() } else { Ok(()) }
+    }
+
     fn restore(&self) {
         let _terminal_gone = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
@@ -164,7 +170,7 @@ fn watch_suspension() {
                     _ = continuations.recv() => {}
                 }
                 if let Some(silent) = &mut *open() {
-                    let _terminal_gone = silent.hush();
+                    let _terminal_gone = silent.hush_again();
                 }
             }
         });

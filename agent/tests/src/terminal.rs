@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::process::{Process, eventually};
 
@@ -73,6 +73,13 @@ impl Terminal {
     #[must_use]
     pub fn echoes(&self) -> bool {
         tcgetattr(&self.master).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    /// Makes the terminal show what is typed.
+    pub fn show_typing(&self) {
+        let mut settings = tcgetattr(&self.master).unwrap();
+        settings.local_modes.insert(LocalModes::ECHO | LocalModes::ICANON);
+        tcsetattr(&self.master, OptionalActions::Now, &settings).unwrap();
     }
 
     /// Types.

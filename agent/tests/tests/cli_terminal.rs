@@ -85,8 +85,11 @@ async fn the_terminal_is_as_before_however_the_question_ends() {
     terminal.wait_for_echo(false);
     signal_pid(pid, Signal::STOP);
     eventually("it stops", Duration::from_secs(20), || state(pid) == 'T');
+    // As a shell does while a command is stopped.
+    terminal.show_typing();
     signal_pid(pid, Signal::CONT);
     terminal.wait_for("Passphrase of ", 3);
+    terminal.wait_for_echo(false);
     terminal.type_keys(&format!("{}\r", scene.passphrase));
     assert_eq!(terminal.exit_code(), Some(0), "{}", terminal.seen());
     assert!(terminal.echoes());
