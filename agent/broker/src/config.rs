@@ -115,7 +115,7 @@ pub struct Directory {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Users unlocked at once: 1 to 60. The vault has room for four more while some are being unlocked.
+    /// Users unlocked at once: 1 to 64. The vault has room for four more while some are being unlocked.
     pub max_identities: Count<48>,
     /// Calls at work at once; more fail with RESOURCE_EXHAUSTED: 1 to 4096.
     pub max_calls: Count<256>,
@@ -255,7 +255,7 @@ impl Config {
         bound((1..=600).contains(&self.unlock.prompt_seconds.0), "unlock.prompt_seconds", "1 to 600")?;
         bound(self.directory.refresh_seconds.0 <= 604_800, "directory.refresh_seconds", "0 to 604800")?;
         bound(self.directory.offline_days.0 <= 365, "directory.offline_days", "0 to 365")?;
-        bound((1..=60).contains(&self.limits.max_identities.0), "limits.max_identities", "1 to 60")?;
+        bound((1..=64).contains(&self.limits.max_identities.0), "limits.max_identities", "1 to 64")?;
         bound((1..=4096).contains(&self.limits.max_calls.0), "limits.max_calls", "1 to 4096")?;
         bound((1..=604_800).contains(&self.limits.stall_seconds.0), "limits.stall_seconds", "1 to 604800")?;
         let stall = self.limits.input_stall_seconds.0;

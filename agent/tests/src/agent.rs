@@ -1,6 +1,7 @@
 //! An agent of the test's own.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,11 +16,18 @@ use life_proto::v1::crypto_client::CryptoClient;
 use life_proto::v1::directory_client::DirectoryClient;
 use life_proto::v1::documents_client::DocumentsClient;
 use life_proto::v1::messages_client::MessagesClient;
+use rustix::process::{Uid, geteuid};
+use rustix::thread::set_thread_res_uid;
 use tempfile::TempDir;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::process::Process;
 use crate::{Platform, binaries};
+
+/// The user without privileges, and the user's group: nobody and nogroup.
+pub const NOBODY: u32 = 65534;
+/// How much a usual user may lock into memory, in bytes.
+pub const LOCKED_LIMIT: u64 = 8 << 20;
 
 /// A running agent.
 pub struct Agent {
@@ -28,6 +36,7 @@ pub struct Agent {
     clock: Option<String>,
     mount: Option<String>,
     memlock: Option<usize>,
+    confined: bool,
 }
 
 impl Agent {
@@ -63,7 +72,40 @@ impl Agent {
         )
         .unwrap();
         std::fs::write(dir.path().join("agent.toml"), config).unwrap();
-        Self { dir, broker: None, clock: None, mount: None, memlock: None }
+        Self { dir, broker: None, clock: None, mount: None, memlock: None, confined: false }
+    }
+
+    /// Starts an agent of a user without any privilege, who may lock [`LOCKED_LIMIT`] bytes: where the test is root's,
+    /// the user is [`NOBODY`].
+    #[must_use]
+    pub fn start_confined(platform: &Platform, extra: &str) -> Self {
+        let mut agent = Self::prepare(platform, extra);
+        agent.confined = true;
+        if geteuid().is_root() {
+            // The folder of the binaries may be one that only root can look into.
+            for name in ["life-agentd", "life-vault"] {
+                std::fs::copy(binaries::path(name), agent.dir.path().join(name)).unwrap();
+            }
+            chown(agent.dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            chown(agent.dir.path().join("agent.toml"), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        agent.run();
+        agent
+    }
+
+    /// The broker's program, as a command of the user that the agent is for.
+    fn program(&self) -> Command {
+        if !self.confined {
+            return Command::new(binaries::path("life-agentd"));
+        }
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--memlock={LOCKED_LIMIT}:{LOCKED_LIMIT}"));
+        if geteuid().is_root() {
+            command.args(as_nobody()).arg(self.dir.path().join("life-agentd"));
+        } else {
+            command.arg(binaries::path("life-agentd"));
+        }
+        command
     }
 
     /// The command that starts the broker, with everything in the agent's own folder.
@@ -72,7 +114,7 @@ impl Agent {
         let broker = binaries::path("life-agentd");
         let mut command = match &self.clock {
             None => match (&self.mount, self.memlock) {
-                (None, None) => Command::new(broker),
+                (None, None) => self.program(),
                 (None, Some(bytes)) => {
                     let mut command = limited(bytes);
                     command.arg(broker);
@@ -203,7 +245,7 @@ impl Agent {
 
     /// A connection to the socket.
     pub async fn channel(&self) -> Channel {
-        channel(self.socket()).await
+        try_channel_as(self.socket(), self.confined && geteuid().is_root()).await.unwrap()
     }
 
     /// Clients for every service over one connection.
@@ -291,12 +333,43 @@ pub async fn channel(socket: PathBuf) -> Channel {
 /// # Errors
 /// What the transport says.
 pub async fn try_channel(socket: PathBuf) -> Result<Channel, tonic::transport::Error> {
+    try_channel_as(socket, false).await
+}
+
+async fn try_channel_as(socket: PathBuf, nobody: bool) -> Result<Channel, tonic::transport::Error> {
     let endpoint = Endpoint::from_static("http://agent.invalid")
         .initial_stream_window_size(2 << 20)
         .initial_connection_window_size(4 << 20);
     let connector = tower::service_fn(move |_| {
         let socket = socket.clone();
-        async move { tokio::net::UnixStream::connect(socket).await.map(TokioIo::new) }
+        async move {
+            let stream = if nobody {
+                tokio::net::UnixStream::from_std(connect_as_nobody(socket)?)?
+            } else {
+                tokio::net::UnixStream::connect(socket).await?
+            };
+            Ok::<_, std::io::Error>(TokioIo::new(stream))
+        }
     });
     endpoint.connect_with_connector(connector).await
+}
+
+/// Connects on a thread of its own, which does nothing else: the kernel tells the agent whose thread it was.
+fn connect_as_nobody(socket: PathBuf) -> std::io::Result<std::os::unix::net::UnixStream> {
+    let connecting = std::thread::spawn(move || {
+        set_thread_res_uid(None, Some(Uid::from_raw(NOBODY)), None)?;
+        let stream = std::os::unix::net::UnixStream::connect(socket)?;
+        stream.set_nonblocking(true)?;
+        Ok(stream)
+    });
+    connecting.join().unwrap()
+}
+
+/// What to put before a command that a user without privileges is to run, where the test is root's.
+#[must_use]
+pub fn as_nobody() -> Vec<String> {
+    let id = |option: &str| format!("--{option}={NOBODY}");
+    let words = ["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"];
+    let words = words.into_iter().map(str::to_owned);
+    ["setpriv".to_owned(), id("reuid"), id("regid")].into_iter().chain(words).collect()
 }

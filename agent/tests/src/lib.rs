@@ -15,6 +15,7 @@ pub mod load;
 pub mod nginx;
 pub mod platform;
 pub mod process;
+pub mod scan;
 pub mod skip;
 pub mod streams;
 pub mod tap;

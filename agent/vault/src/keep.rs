@@ -13,7 +13,7 @@ use life_vault_protocol::table::{Next, lookup};
 use life_vault_protocol::{RequestKind, State, VaultError};
 
 /// The most sessions at once.
-pub(crate) const MAX_SESSIONS: usize = 64;
+pub(crate) const MAX_SESSIONS: usize = 68;
 /// The most pending accounts at once.
 pub(crate) const MAX_PENDINGS: usize = 16;
 /// How long a pending account is kept: a registration that takes longer begins again.

@@ -194,11 +194,11 @@ fn sessions_are_limited() {
     let alice = Account::new(&ca, uid(ALICE), Keys::P256);
     let file = alice.file(&ca, PASSPHRASE);
     let mut vault = Vault::start();
-    for _ in 0..64 {
+    for _ in 0..68 {
         assert!(matches!(vault.call(&open_request(&file, PASSPHRASE)), Response::Opened { .. }));
     }
     assert_eq!(vault.refusal(&open_request(&file, PASSPHRASE)), VaultError::TooManySessions);
-    assert_eq!(vault.status(), (64, 0));
+    assert_eq!(vault.status(), (68, 0));
     assert!(matches!(vault.call(&Request::LockAll), Response::Done));
     assert!(matches!(vault.call(&open_request(&file, PASSPHRASE)), Response::Opened { .. }));
 }

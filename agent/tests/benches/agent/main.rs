@@ -6,7 +6,8 @@
 //! `target/bench/summary.json`: a list of `{name, value, unit, ratio, against}`; a ratio is ours / theirs. Ends with a
 //! failure when a peer is missing.
 //!
-//! `LIFE_BENCH_ONLY` names the parts to run, separated by commas: signing, streaming, small, files, api, start. With
+//! `LIFE_BENCH_ONLY` names the parts to run, separated by commas: signing, streaming, small, files,
+//! leftovers, api, start. With
 //! `LIFE_BENCH_QUICK` everything is short, and figures mean nothing.
 
 #![allow(
@@ -19,6 +20,7 @@
 mod api;
 mod echo;
 mod files;
+mod leftovers;
 mod measure;
 mod peers;
 mod signing;
@@ -88,6 +90,9 @@ async fn run(table: &mut Table) {
     let rss = |pid| memory_kib(pid).0 as f64 / 1024.0;
     table.report("broker.rss", rss(clients.status().await.broker.unwrap().pid), "MiB");
     table.report("vault.rss", rss(clients.vault_pid().await), "MiB");
+    if wanted("leftovers") {
+        leftovers::run(table, &agent, &user, ssh.as_ref(), gpg.as_ref()).await;
+    }
     drop((clients, agent, ssh, gpg));
     if wanted("api") {
         api::run(table, &platform).await;

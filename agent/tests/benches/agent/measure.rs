@@ -11,7 +11,18 @@ use life_e2e::agent::Clients;
 #[derive(Default)]
 pub struct Table {
     rows: Vec<serde_json::Value>,
+    leftovers: Vec<Leftovers>,
     missing: Vec<String>,
+}
+
+/// How many copies of the numbers of a key are in a program.
+pub struct Leftovers {
+    /// The program.
+    pub program: &'static str,
+    /// While the key can be used: all copies, and those outside memory that is locked and kept out of dumps.
+    pub unlocked: [usize; 2],
+    /// After the program was told to forget it: the same.
+    pub locked: [usize; 2],
 }
 
 /// A program that is not there, and where it comes from.
@@ -41,6 +52,16 @@ impl Table {
         }
     }
 
+    /// Adds what was found in a program's memory and registers.
+    pub fn leftovers(&mut self, found: Leftovers) {
+        let when = [("unlocked", found.unlocked), ("locked", found.locked)];
+        for (when, [copies, exposed]) in when {
+            self.report(&format!("scan.{}.{when}.copies", found.program), copies as f64, "copies");
+            self.report(&format!("scan.{}.{when}.exposed", found.program), exposed as f64, "copies");
+        }
+        self.leftovers.push(found);
+    }
+
     /// Takes a peer, or notes that it is missing: the run goes on, and fails at its end.
     pub fn peer<T>(&mut self, peer: Result<T, Missing>) -> Option<T> {
         match peer {
@@ -59,7 +80,8 @@ impl Table {
         let mut out = std::io::stdout().lock();
         writeln!(out, "{:<38} {:>12} {:<6} {:>12} {:>9}  against", "", "ours", "", "theirs", "ratio")
             .unwrap();
-        for row in &self.rows {
+        // What was found in memory has a table of its own.
+        for row in self.rows.iter().filter(|row| !row["name"].as_str().unwrap().starts_with("scan.")) {
             let value = row["value"].as_f64().unwrap();
             let (theirs, ratio) = match row["ratio"].as_f64() {
                 Some(ratio) => (format!("{:.3}", value / ratio), format!("{ratio:.2} x")),
@@ -73,6 +95,14 @@ impl Table {
                 row["against"].as_str().unwrap_or_default(),
             )
             .unwrap();
+        }
+        if !self.leftovers.is_empty() {
+            writeln!(out, "\ncopies of the numbers of an RSA-3072 key in memory and registers (exposed: not in memory that is \
+                 locked and kept out of dumps)\n{:<38} {:>12} {:>12} {:>12} {:>12}", "", "unlocked", "exposed", "locked",
+                 "exposed").unwrap();
+        }
+        for Leftovers { program, unlocked: [all, exposed], locked: [left, left_exposed] } in &self.leftovers {
+            writeln!(out, "{program:<38} {all:>12} {exposed:>12} {left:>12} {left_exposed:>12}").unwrap();
         }
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench");
         std::fs::create_dir_all(&folder).unwrap();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use life_e2e::dev::text;
 use life_e2e::process::Process;
+use life_e2e::scan::{Kind, Secret};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::UnixStream;
@@ -18,7 +19,7 @@ const PACKAGE: &str = "gnupg";
 pub struct Gpg {
     home: TempDir,
     socket: PathBuf,
-    _agent: Process,
+    agent: Process,
     /// From the agent's start to its first answer.
     pub ready: Duration,
 }
@@ -41,7 +42,7 @@ impl Gpg {
         let child = command.spawn().map_err(|error| missing(&command, PACKAGE, &error))?;
         let agent = Process::new(child);
         Assuan::connect(&socket).await;
-        Ok(Self { home, socket, _agent: agent, ready: start.elapsed() })
+        Ok(Self { home, socket, agent, ready: start.elapsed() })
     }
 
     /// `gpg` in this home, never asking.
@@ -69,6 +70,31 @@ impl Gpg {
         let listed = text(&output(self.command().args(list), PACKAGE)?);
         let line = listed.lines().find(|line| line.starts_with(kind)).unwrap();
         Ok(line.split(':').nth(9).unwrap().to_owned())
+    }
+
+    /// Its agent's process id.
+    pub fn pid(&self) -> u32 {
+        self.agent.pid()
+    }
+
+    /// The numbers of the first key, which has no passphrase, from the agent's own file.
+    ///
+    /// # Errors
+    /// When GnuPG is not there.
+    pub fn numbers(&self) -> Result<Vec<Secret>, Missing> {
+        let path = self.home.path().join("private-keys-v1.d").join(self.field("grp")?).with_extension("key");
+        let file: String = std::fs::read_to_string(path).unwrap().split_whitespace().collect();
+        let number = |name: &str, kind| {
+            let (_, rest) = file.split_once(&format!("({name}#")).unwrap();
+            Secret::new(name, kind, &hex::decode(rest.split('#').next().unwrap()).unwrap())
+        };
+        let whole = |name| number(name, Kind::Number { modulus: None });
+        Ok(vec![number("p", Kind::Prime), number("q", Kind::Prime), whole("d"), whole("u")])
+    }
+
+    /// Has it forget what it keeps in memory.
+    pub async fn forget(&self) {
+        Assuan::connect(&self.socket).await.ask("RELOADAGENT").await;
     }
 
     /// So many clients that sign with the first key.

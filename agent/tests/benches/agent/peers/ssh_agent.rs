@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use life_e2e::process::Process;
+use life_e2e::scan::Secret;
+use life_e2e::scan::keys::numbers;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -21,7 +23,7 @@ const RSA_SHA2_256: u32 = 2;
 /// A running ssh-agent.
 pub struct SshAgent {
     dir: TempDir,
-    _process: Process,
+    process: Process,
     /// From its start to its first answer.
     pub ready: Duration,
 }
@@ -41,7 +43,7 @@ impl SshAgent {
         let process = Process::new(child);
         let mut stream = measure::connect(&socket).await;
         assert_eq!(ask(&mut stream, &[REQUEST_IDENTITIES]).await.first(), Some(&IDENTITIES_ANSWER));
-        Ok(Self { dir, _process: process, ready: start.elapsed() })
+        Ok(Self { dir, process, ready: start.elapsed() })
     }
 
     fn socket(&self) -> PathBuf {
@@ -54,9 +56,28 @@ impl SshAgent {
     /// When OpenSSH is not there.
     pub fn add_key(&self) -> Result<(), Missing> {
         let key = self.dir.path().join("key");
-        let make = ["-q", "-t", "rsa", "-b", "3072", "-N", "", "-f"];
+        let make = ["-q", "-t", "rsa", "-b", "3072", "-m", "PKCS8", "-N", "", "-f"];
         output(Command::new("ssh-keygen").args(make).arg(&key), PACKAGE)?;
         output(Command::new("ssh-add").arg("-q").arg(&key).env("SSH_AUTH_SOCK", self.socket()), PACKAGE)?;
+        Ok(())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The numbers of its key.
+    pub fn numbers(&self) -> Vec<Secret> {
+        numbers("key", &std::fs::read(self.dir.path().join("key")).unwrap())
+    }
+
+    /// Has it forget its keys.
+    ///
+    /// # Errors
+    /// When OpenSSH is not there.
+    pub fn forget(&self) -> Result<(), Missing> {
+        output(Command::new("ssh-add").args(["-q", "-D"]).env("SSH_AUTH_SOCK", self.socket()), PACKAGE)?;
         Ok(())
     }
 

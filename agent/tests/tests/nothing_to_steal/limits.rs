@@ -1,0 +1,84 @@
+//! Little to lock: a user without privileges, who may lock 8 MiB, has all of it, for 64 identities at once.
+
+use life_e2e::agent::{Clients, LOCKED_LIMIT};
+use life_e2e::{Agent, Platform, Reason, User, users};
+use life_proto::v1;
+use v1::ParticipantKind;
+
+use crate::scene::{Pids, lock};
+
+/// How many identities can be unlocked at once.
+const IDENTITIES: usize = 64;
+
+/// Locked memory of a process, in bytes, as the kernel counts it.
+fn locked(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Registers so many users, some at once.
+async fn register(agent: &Agent, count: usize) -> Vec<User> {
+    let mut running = Vec::new();
+    for part in 0..8 {
+        let mut clients = agent.clients().await;
+        let own = (0..count).filter(|index| index % 8 == part).count();
+        running.push(tokio::spawn(async move {
+            let mut users = Vec::new();
+            for _ in 0..own {
+                users.push(User::register(&mut clients, ParticipantKind::Patient).await);
+            }
+            users
+        }));
+    }
+    let mut users = Vec::new();
+    for running in running {
+        users.extend(running.await.unwrap());
+    }
+    users
+}
+
+async fn works(clients: &mut Clients, user: &User) {
+    let sign = v1::SignRequest { user: user.name.clone(), content: b"x".to_vec().into(), form: 0 };
+    clients.crypto.sign(sign).await.unwrap();
+    let plaintext = b"sealed".to_vec();
+    let seal = v1::EncryptRequest {
+        user: user.name.clone(),
+        plaintext: plaintext.clone().into(),
+        ..Default::default()
+    };
+    let envelope = clients.crypto.encrypt(seal).await.unwrap().into_inner().envelope;
+    let open = v1::DecryptRequest { user: user.name.clone(), envelope, ..Default::default() };
+    assert_eq!(clients.crypto.decrypt(open).await.unwrap().into_inner().plaintext, plaintext);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_identities_fit_and_one_more_harms_nobody() {
+    let platform = Platform::start();
+    let agent = Agent::start_confined(&platform, &format!("[limits]\nmax_identities = {IDENTITIES}\n"));
+    let users = register(&agent, IDENTITIES + 1).await;
+    let mut clients = agent.clients().await;
+    let pids = Pids::of(&mut clients).await;
+    let (last, first) = users.split_last().unwrap();
+    for user in first {
+        user.unlock(&mut clients).await;
+    }
+    let refused = users::unlock(&mut clients, last.unlock_request()).await;
+    assert_eq!(refused.reason(), "RESOURCE_EXHAUSTED");
+    for user in first {
+        works(&mut clients, user).await;
+    }
+    let status = clients.status().await;
+    assert_eq!(status.identities.len(), IDENTITIES);
+    let locked_bytes = locked(pids.vault);
+    assert!((1..=LOCKED_LIMIT).contains(&locked_bytes), "{locked_bytes} bytes are locked");
+
+    // Room is there again as soon as one goes.
+    let one = v1::LockCredentialRequest { user: first[0].name.clone() };
+    assert!(clients.credentials.lock(one).await.unwrap().into_inner().was_unlocked);
+    last.unlock(&mut clients).await;
+    works(&mut clients, last).await;
+    lock(&mut clients).await;
+    assert!(clients.status().await.identities.is_empty());
+    assert_eq!(Pids::of(&mut clients).await, pids, "it is the same vault all the time");
+}
