@@ -1,11 +1,14 @@
 //! Little to lock: a user without privileges, who may lock 8 MiB, has all of it, for 64 identities at once.
 
-use life_e2e::agent::{Clients, LOCKED_LIMIT};
+use std::process::Command;
+
+use life_e2e::agent::{Clients, LOCKED_LIMIT, as_nobody};
 use life_e2e::{Agent, Platform, Reason, User, users};
 use life_proto::v1;
+use rustix::process::{Signal, geteuid};
 use v1::ParticipantKind;
 
-use crate::scene::{Pids, lock};
+use crate::scene::{Pids, end_by, lock};
 
 /// How many identities can be unlocked at once.
 const IDENTITIES: usize = 64;
@@ -64,7 +67,8 @@ async fn sixty_four_identities_fit_and_one_more_harms_nobody() {
         user.unlock(&mut clients).await;
     }
     let refused = users::unlock(&mut clients, last.unlock_request()).await;
-    assert_eq!(refused.reason(), "RESOURCE_EXHAUSTED");
+    assert_eq!(refused.as_ref().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    assert_eq!(refused.reason(), "TOO_MANY_IDENTITIES");
     for user in first {
         works(&mut clients, user).await;
     }
@@ -81,4 +85,27 @@ async fn sixty_four_identities_fit_and_one_more_harms_nobody() {
     lock(&mut clients).await;
     assert!(clients.status().await.identities.is_empty());
     assert_eq!(Pids::of(&mut clients).await, pids, "it is the same vault all the time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_that_may_lock_nothing_holds_nothing_and_says_so() {
+    let platform = Platform::start();
+    let agent = Agent::start_confined(&platform, "");
+    let mut clients = agent.clients().await;
+    let user = User::ready(&mut clients, ParticipantKind::Patient).await;
+    works(&mut clients, &user).await;
+    let pids = Pids::of(&mut clients).await;
+    // Any program of the same user may take the limit away, from the broker and so from the vaults to come.
+    let mut lower = Command::new("prlimit");
+    if geteuid().is_root() {
+        lower = Command::new("setpriv");
+        lower.args(&as_nobody()[1..]).arg("prlimit");
+    }
+    assert!(lower.args(["--memlock=0:0", "--pid", &pids.broker.to_string()]).status().unwrap().success());
+    works(&mut clients, &user).await;
+    end_by(pids.vault, Signal::KILL);
+    let refused = users::unlock(&mut clients, user.unlock_request()).await;
+    assert_eq!(refused.reason(), "VAULT_UNAVAILABLE");
+    assert!(agent.log().contains("RLIMIT_MEMLOCK"), "{}", agent.log());
+    assert!(clients.status().await.identities.is_empty(), "the agent serves, and has nobody's keys");
 }

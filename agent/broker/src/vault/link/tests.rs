@@ -219,3 +219,44 @@ async fn a_session_delivered_to_a_caller_that_went_away_is_locked() {
     let ids = tokio::task::spawn_blocking(move || read_ids(&theirs, 2)).await.unwrap();
     assert_eq!(ids.len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn whatever_a_hostile_vault_sends_the_call_fails_and_does_not_hang() {
+    let frame = |id: u64, body: &[u8]| {
+        let length = u32::try_from(body.len() + 8).unwrap();
+        [&length.to_be_bytes()[..], &id.to_be_bytes(), body].concat()
+    };
+    let whole = |id: u64, response: &Response| encode_response(id, response).unwrap().expose().to_vec();
+    let status = |id| whole(id, &Response::Status { pid: 1, sessions: 0, pendings: 0 });
+    type Sent<'a> = (&'a str, Box<dyn Fn(u64) -> Vec<u8> + 'a>, bool);
+    let cases: [Sent<'_>; 7] = [
+        ("a frame that is too long", Box::new(|_| vec![0xff; 64]), false),
+        ("an empty frame", Box::new(|_| vec![0; 4]), false),
+        ("a body that is no answer", Box::new(|id| frame(id, &[0xff; 20])), false),
+        (
+            "an answer that goes on too long",
+            Box::new(|id| frame(id, &[&status(id)[12..], &[0]].concat())),
+            false,
+        ),
+        ("another request's answer", Box::new(|id| whole(id, &Response::Tag([0; 32]))), false),
+        ("an answer to nobody and the end", Box::new(|id| status(id + 1)), true),
+        ("half an answer and the end", Box::new(|id| status(id)[..15].to_vec()), true),
+    ];
+    for (what, sent, ends) in cases {
+        let (vault, theirs) = linked();
+        ready(&vault).await;
+        let calling = vault.clone();
+        let call = tokio::spawn(async move { calling.answers().await });
+        let (theirs, ids) = tokio::task::spawn_blocking(move || (read_ids(&theirs, 1), theirs))
+            .await
+            .map(|(i, t)| (t, i))
+            .unwrap();
+        (&theirs).write_all(&sent(ids[0])).unwrap();
+        let _open = (!ends).then_some(theirs);
+        let ended = tokio::time::timeout(Duration::from_secs(10), call).await;
+        let fault =
+            ended.unwrap_or_else(|_| panic!("{what}: the call hangs")).unwrap().err().map(|it| it.fault());
+        let expected = if what.starts_with("another") { Fault::Internal } else { Fault::VaultUnavailable };
+        assert_eq!(fault, Some(expected), "{what}");
+    }
+}
