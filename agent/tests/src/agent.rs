@@ -257,7 +257,7 @@ impl Agent {
 /// What runs a program with a limit on locked memory that no privilege lifts; the program is its next argument.
 fn limited(memlock: usize) -> Command {
     let mut command = Command::new("env");
-    if rustix::process::geteuid().is_root() {
+    if geteuid().is_root() {
         // Root locks as much as it likes.
         command.args(["setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock", "--"]);
     }
