@@ -227,7 +227,8 @@ async fn whatever_a_hostile_vault_sends_the_call_fails_and_does_not_hang() {
         [&length.to_be_bytes()[..], &id.to_be_bytes(), body].concat()
     };
     let whole = |id: u64, response: &Response| encode_response(id, response).unwrap().expose().to_vec();
-    let status = |id| whole(id, &Response::Status { pid: 1, sessions: 0, pendings: 0 });
+    let status =
+        |id| whole(id, &Response::Status { pid: 1, sessions: 0, pendings: 0, memory: Default::default() });
     type Sent<'a> = (&'a str, Box<dyn Fn(u64) -> Vec<u8> + 'a>, bool);
     let cases: [Sent<'_>; 7] = [
         ("a frame that is too long", Box::new(|_| vec![0xff; 64]), false),
