@@ -1,6 +1,7 @@
 //! Connections: so many at once, each with the process that made it, and buffers that suit bulk data.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,11 +9,14 @@ use std::time::Duration;
 
 use life_sys::peer::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::unix::pipe::Receiver;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::Connected;
+
+use crate::quiet::{self, Room};
 
 /// Connections at once; further ones wait in the socket's queue.
 const MOST: usize = 256;
@@ -25,9 +29,23 @@ pub type Caller = Arc<Peer>;
 
 /// A connection that keeps its place among those at once.
 pub struct Connection {
-    stream: UnixStream,
+    /// Reads, and has the socket.
+    socket: Receiver,
+    room: Room,
     caller: Caller,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: UnixStream, place: OwnedSemaphorePermit) -> io::Result<Self> {
+        // First of all: the longer one waits, the less is known. Whoever it cannot be said of is refused.
+        let caller = Arc::new(Peer::capture(&stream)?);
+        // Best effort: the system may allow less.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
+        let socket = quiet::reader(stream.into_std()?)?;
+        Ok(Self { socket, room: Room::default(), caller, _place: place })
+    }
 }
 
 /// Accepts connections, for ever.
@@ -47,22 +65,14 @@ async fn accept(listener: UnixListener, most: usize, sender: &mpsc::Sender<io::R
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => {
-                // First of all: the longer one waits, the less is known.
-                let caller = match Peer::capture(&stream) {
-                    Ok(peer) => Arc::new(peer),
-                    Err(error) => {
-                        tracing::info!(%error, "a connection was refused: who made it cannot be said");
-                        continue;
+            Ok((stream, _)) => match Connection::new(stream, place) {
+                Ok(connection) => {
+                    if sender.send(Ok(connection)).await.is_err() {
+                        return;
                     }
-                };
-                // Best effort: the system may allow less.
-                let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
-                let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
-                if sender.send(Ok(Connection { stream, caller, _place: place })).await.is_err() {
-                    return;
                 }
-            }
+                Err(error) => tracing::info!(%error, "a connection was closed at once"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -85,7 +95,7 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
 
@@ -95,7 +105,8 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let Self { socket, room, .. } = &mut *self;
+        room.poll(context, socket.as_fd(), |socket| Ok(rustix::io::write(socket, bytes)?))
     }
 
     fn poll_write_vectored(
@@ -103,19 +114,20 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let Self { socket, room, .. } = &mut *self;
+        room.poll(context, socket.as_fd(), |socket| Ok(rustix::io::writev(socket, parts)?))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Write)?))
     }
 }
 

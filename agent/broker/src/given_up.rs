@@ -5,16 +5,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tonic::body::Body;
 use tonic::{Code, Status};
 
 /// A request's body that fails when its caller gives it up.
 ///
 /// tonic takes a reset with CANCEL for the end of a caller's messages. A caller whose source fails resets its stream so
 /// that nobody takes what was sent for all of it: as an end it would make half a document a whole one.
-pub struct GivenUp(pub Body);
+pub struct GivenUp<B>(pub B);
 
-impl HttpBody for GivenUp {
+impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for GivenUp<B> {
     type Data = Bytes;
     type Error = Status;
 
@@ -44,6 +43,7 @@ mod tests {
     use life_proto::v1::{SendRequest, send_request::Message as Sent};
     use prost::Message;
     use tonic::Streaming;
+    use tonic::body::Body;
     use tonic::codec::Codec as _;
 
     use super::*;

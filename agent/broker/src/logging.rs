@@ -49,6 +49,9 @@ fn filter(log: &Log) -> impl Filter<Registry> + use<> {
         let library = metadata.target().split("::").next().unwrap_or_default();
         *metadata.level() <= LevelFilter::WARN || !QUIET.contains(&library)
     });
+    // It lets every level through for some. Without a word on that the configured level would be asked about at each
+    // place that traces, and there are hundreds on the way of a call.
+    let quiet = quiet.with_max_level_hint(LevelFilter::TRACE);
     configured.and(quiet)
 }
 
@@ -80,6 +83,13 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn levels_that_nobody_sees_are_passed_over_at_once() {
+        assert_eq!(filter(&Log::default()).max_level_hint(), Some(LevelFilter::INFO));
+        let log = Log { level: Some("warn,life_agentd=debug".to_owned()), ..Log::default() };
+        assert_eq!(filter(&log).max_level_hint(), Some(LevelFilter::DEBUG));
     }
 
     #[test]

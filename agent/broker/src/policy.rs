@@ -22,6 +22,8 @@ use crate::agent::Agent;
 use crate::connections::Caller;
 use crate::error::{Error, Fault, Result};
 use crate::given_up::GivenUp;
+use crate::length_first::LengthFirst;
+use crate::short_frames::ShortFrames;
 use crate::weight::{Held, Weighed};
 
 /// Methods beside the contract that are served: reflection and health tell nothing about users.
@@ -108,7 +110,7 @@ where
             let weighed = (!streams_in(&path)).then(|| weight.clone());
             request = request.map(|body| match weighed {
                 Some(weight) => Body::new(Weighed(body, weight)),
-                None => Body::new(GivenUp(body)),
+                None => Body::new(GivenUp(LengthFirst::new(body))),
             });
             let answer = match deadline {
                 None => inner.call(request).await,
@@ -119,7 +121,7 @@ where
             };
             let answer = answer.map(|answer| explained(answer, &path))?;
             drop(call);
-            Ok(answer.map(|body| Body::new(Held::new(body, weight))))
+            Ok(answer.map(|body| Body::new(Held::new(ShortFrames::new(body), weight))))
         })
     }
 }

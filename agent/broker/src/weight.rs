@@ -84,19 +84,19 @@ impl HttpBody for Weighed {
 }
 
 /// An answer's body that keeps its request's room until it was read: it is about as large.
-pub struct Held {
-    body: Body,
+pub struct Held<B> {
+    body: B,
     _weight: Arc<Weight>,
 }
 
-impl Held {
+impl<B> Held<B> {
     /// Keeps the room for this body.
-    pub fn new(body: Body, weight: Arc<Weight>) -> Self {
+    pub fn new(body: B, weight: Arc<Weight>) -> Self {
         Self { body, _weight: weight }
     }
 }
 
-impl HttpBody for Held {
+impl<B: HttpBody<Data = Bytes, Error = Status> + Unpin> HttpBody for Held<B> {
     type Data = Bytes;
     type Error = Status;
 

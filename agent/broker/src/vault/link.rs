@@ -3,6 +3,7 @@
 //! When the link breaks, every waiting call fails at once, and calls fail until a fresh vault is linked.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +13,15 @@ use std::time::{Duration, Instant, SystemTime};
 use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::{FrameDecoder, MemoryUse, Request, Response, VaultError, encode_request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
 use super::keeper::Fresh;
 use crate::error::{Error, Fault, Result};
+use crate::quiet::{self, Room};
 
 /// Frames that may wait to be written: more than the calls an agent can have at once. Queueing never waits, so that
 /// a caller that goes away cannot take a frame back.
@@ -193,10 +194,10 @@ impl Vault {
 
     /// Serves a fresh vault until its link breaks or is closed; then every waiting call has failed.
     pub async fn serve(&self, fresh: Fresh) {
-        let Ok(socket) = adopt(fresh.socket) else {
+        let writer = fresh.socket.as_fd().try_clone_to_owned();
+        let (Ok(writer), Ok(reader)) = (writer, quiet::reader(fresh.socket)) else {
             return tracing::error!("the vault's socket cannot be used");
         };
-        let (reader, writer) = socket.into_split();
         let (queue, outgoing) = mpsc::channel(QUEUE);
         let closed = CancellationToken::new();
         self.state().link = Some(Link { queue, closed: closed.clone() });
@@ -230,7 +231,7 @@ impl Vault {
         drop(waiting);
     }
 
-    async fn read(&self, mut reader: OwnedReadHalf) -> io::Result<()> {
+    async fn read(&self, mut reader: Receiver) -> io::Result<()> {
         let mut decoder = FrameDecoder::new();
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -323,27 +324,23 @@ impl Drop for Waiting {
     }
 }
 
-fn adopt(socket: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
-    socket.set_nonblocking(true)?;
-    UnixStream::from_std(socket)
-}
-
 #[expect(
     clippy::await_holding_invalid_type,
     reason = "the reader is the vault, which reads at once or is replaced"
 )]
-async fn write(mut writer: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Outgoing>) -> io::Result<()> {
+async fn write(socket: OwnedFd, mut outgoing: mpsc::Receiver<Outgoing>) -> io::Result<()> {
+    let mut room = Room::default();
     while let Some(Outgoing { frame, descriptors }) = outgoing.recv().await {
         // EXPOSE: into the kernel's socket buffer.
         let bytes = frame.expose();
-        if descriptors.is_empty() {
-            writer.write_all(bytes).await?;
-            continue;
+        // Descriptors go with a frame's first bytes.
+        let mut descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+        let mut sent = 0;
+        while let Some(rest) = bytes.get(sent..).filter(|rest| !rest.is_empty()) {
+            let send = |socket: BorrowedFd<'_>| send_with_fds(socket, rest, &descriptors);
+            sent += poll_fn(|context| room.poll(context, socket.as_fd(), send)).await?;
+            descriptors.clear();
         }
-        let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        let stream: &UnixStream = writer.as_ref();
-        let sent = stream.async_io(Interest::WRITABLE, || send_with_fds(stream, bytes, &borrowed)).await?;
-        writer.write_all(bytes.get(sent..).unwrap_or_default()).await?;
     }
     Ok(())
 }
