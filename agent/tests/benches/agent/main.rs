@@ -45,7 +45,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     life_sys::malloc::keep_large_blocks();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    // One thread, as the agent has for its transport: a call that waits on another thread than the one that reads its
+    // answer is woken twice.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if let Some(at) = std::env::args().position(|argument| argument == echo::ARGUMENT) {
         let socket = std::env::args().nth(at + 1).unwrap();
         runtime.block_on(echo::serve(socket.as_ref()));
