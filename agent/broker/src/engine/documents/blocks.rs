@@ -90,10 +90,19 @@ impl<'a> Blocks<'a> {
     /// # Errors
     /// As [`Journal::trailer`].
     pub async fn vouch_trailer(&mut self, trailer: &Trailer) -> Result<()> {
-        match &mut self.proof.journal {
-            Some(journal) if self.proof.begin.is_none() => journal.trailer(trailer).await,
-            _ => Ok(()),
+        if self.proof.begin.is_some() {
+            // Nothing of it is in the journal, and all of it stays out, also where the trailer fills a block.
+            self.proof.journal = None;
         }
+        match &mut self.proof.journal {
+            Some(journal) => journal.trailer(trailer).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether everything that an earlier call let out has come again.
+    pub fn is_compared(&self) -> bool {
+        self.proof.before.is_empty()
     }
 
     async fn pass_on(&mut self, length: usize, last: Last) -> Result<()> {

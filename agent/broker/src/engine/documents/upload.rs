@@ -243,7 +243,14 @@ impl Documents<'_> {
             let mut sink = Blocks::new(full, proof);
             let content = sealing.content(source, &mut sink).await?;
             let (sealed, bytes) = match trailer {
-                None => content.end().await?,
+                // No trailer can be what is left to compare: this is another content, and gets none under this key.
+                None if !sink.is_compared() => return Err(differs()),
+                None => {
+                    let (sealed, bytes) = content.end().await?;
+                    let signature = digest_of(&sealed)?;
+                    sink.vouch_trailer(&Trailer { signature, bytes: bytes.clone() }).await?;
+                    (sealed, bytes)
+                }
                 Some(trailer) => {
                     let (signed, _) = self.ends_of(&start, &trailer).signed(self.identity).await?;
                     if content.manifest() != Some(&signed) {
@@ -253,7 +260,6 @@ impl Documents<'_> {
                 }
             };
             let signature = digest_of(&sealed)?;
-            sink.vouch_trailer(&Trailer { signature, bytes: bytes.clone() }).await?;
             put_all(&mut sink, bytes).await?;
             sink.finish().await?;
             Ok((sealed, signature))
