@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import sys
+import time
 
 SEIZE, INTERRUPT, DETACH, GETREGSET = 0x4206, 0x4207, 17, 0x4204
 WALL = 0x40000000
@@ -46,6 +47,19 @@ def registers(thread, kind):
     return buffer.raw[: vector.length]
 
 
+def ends(process, thread):
+    """Whether a thread is about to end by itself, which is no error: it cannot be seized any more."""
+    for _ in range(100):
+        try:
+            with open(f"/proc/{process}/task/{thread}/stat", encoding="utf-8") as file:
+                if file.read().rpartition(")")[2].split()[0] in "ZX":
+                    return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.01)
+    return False
+
+
 def stop(process, held):
     """Stops all threads, also those that are started meanwhile."""
     seen = set()
@@ -59,9 +73,8 @@ def stop(process, held):
                 ptrace(SEIZE, thread)
                 ptrace(INTERRUPT, thread)
                 os.waitpid(thread, WALL)
-            except (OSError, ChildProcessError):
-                # A thread may end by itself; a process that cannot be seized is an error.
-                if os.path.exists(f"/proc/{process}/task/{thread}"):
+            except OSError:
+                if not ends(process, thread):
                     raise
                 continue
             held.append((process, thread))

@@ -31,10 +31,10 @@ pub async fn run(table: &mut Table, agent: &Agent, user: &User, ssh: Option<&Ssh
         && let Some(mut clients) = table.peer(gpg.clients(1).await)
     {
         sign(&mut clients[0]).await;
-        let key = Needles::new(&key);
-        let unlocked = scan::scan(&[gpg.pid()], &key);
+        let (pid, key) = (gpg.pid().await, Needles::new(&key));
+        let unlocked = scan::scan(&[pid], &key);
         gpg.forget().await;
-        add(table, "gpg-agent", &unlocked, &scan::scan(&[gpg.pid()], &key));
+        add(table, "gpg-agent", &unlocked, &scan::scan(&[pid], &key));
     }
 }
 

@@ -19,7 +19,7 @@ const PACKAGE: &str = "gnupg";
 pub struct Gpg {
     home: TempDir,
     socket: PathBuf,
-    agent: Process,
+    _agent: Process,
     /// From the agent's start to its first answer.
     pub ready: Duration,
 }
@@ -42,7 +42,7 @@ impl Gpg {
         let child = command.spawn().map_err(|error| missing(&command, PACKAGE, &error))?;
         let agent = Process::new(child);
         Assuan::connect(&socket).await;
-        Ok(Self { home, socket, agent, ready: start.elapsed() })
+        Ok(Self { home, socket, _agent: agent, ready: start.elapsed() })
     }
 
     /// `gpg` in this home, never asking.
@@ -72,9 +72,11 @@ impl Gpg {
         Ok(line.split(':').nth(9).unwrap().to_owned())
     }
 
-    /// Its agent's process id.
-    pub fn pid(&self) -> u32 {
-        self.agent.pid()
+    /// Its agent's process id: what was started has forked and gone.
+    pub async fn pid(&self) -> u32 {
+        let mut client = Assuan::connect(&self.socket).await;
+        let answer = client.ask("GETINFO pid").await;
+        answer.strip_prefix("D ").unwrap().trim().parse().unwrap()
     }
 
     /// The numbers of the first key, which has no passphrase, from the agent's own file.
@@ -124,23 +126,25 @@ impl Assuan {
         client
     }
 
-    async fn ask(&mut self, line: &str) {
+    async fn ask(&mut self, line: &str) -> String {
         self.0.write_all(format!("{line}\n").as_bytes()).await.unwrap();
         self.0.flush().await.unwrap();
-        self.answer(line).await;
+        self.answer(line).await
     }
 
-    /// Reads up to the line that ends an answer.
-    async fn answer(&mut self, to: &str) {
+    /// Reads up to the line that ends an answer, and gives the lines before it.
+    async fn answer(&mut self, to: &str) -> String {
         let mut line = Vec::new();
+        let mut before = String::new();
         loop {
             line.clear();
             self.0.read_until(b'\n', &mut line).await.unwrap();
             if line.starts_with(b"OK") {
-                return;
+                return before;
             }
             let goes_on = line.starts_with(b"D ") || line.starts_with(b"S ") || line.starts_with(b"#");
             assert!(goes_on, "{to}: {}", text(&line));
+            before.push_str(&text(&line));
         }
     }
 }
