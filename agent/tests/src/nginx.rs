@@ -140,6 +140,15 @@ impl Nginx {
             .collect()
     }
 
+    /// The log of so many requests and no more. nginx writes a line when its answer is out already.
+    #[must_use]
+    pub fn log_of(&self, requests: usize) -> Vec<Logged> {
+        eventually("nginx has logged all", Duration::from_secs(20), || self.log().len() >= requests);
+        let log = self.log();
+        assert_eq!(log.len(), requests, "{log:?}");
+        log
+    }
+
     /// The connections that the test's agents have open to it, as the kernel lists them.
     #[must_use]
     pub fn connections(&self) -> usize {

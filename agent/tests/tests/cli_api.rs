@@ -74,7 +74,7 @@ async fn scripts_can_call_and_tell_what_became_of_it() {
         assert_eq!(std::fs::read(shell.nginx.path("temp").join(name)).unwrap(), vec![byte; length as usize]);
     }
     // A file that is there stays, and nothing is asked for.
-    let asked = shell.nginx.log().len();
+    let asked = shell.nginx.log_of(6).len();
     assert_eq!(shell.run(&["GET", "/store/a", "-o", "b"]).status.code(), Some(73));
     assert_eq!(shell.nginx.log().len(), asked);
 
