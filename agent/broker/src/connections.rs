@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use life_sys::peer::Peer;
+use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::Receiver;
 use tokio::net::{UnixListener, UnixStream};
@@ -37,14 +38,27 @@ pub struct Connection {
 }
 
 impl Connection {
-    fn new(stream: UnixStream, place: OwnedSemaphorePermit) -> io::Result<Self> {
+    async fn new(stream: UnixStream, place: OwnedSemaphorePermit) -> io::Result<Self> {
         // First of all: the longer one waits, the less is known. Whoever it cannot be said of is refused.
-        let caller = Arc::new(Peer::capture(&stream)?);
+        let caller = Arc::new(identify(&stream).await?);
         // Best effort: the system may allow less.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
         let socket = quiet::reader(stream.into_std()?)?;
         Ok(Self { socket, room: Room::default(), caller, _place: place })
+    }
+}
+
+/// Says who connected. Where the system has no descriptor left to look with, it waits: whoever connected did nothing wrong.
+async fn identify(stream: &UnixStream) -> io::Result<Peer> {
+    loop {
+        match Peer::capture(stream) {
+            Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(PAUSE).await;
+            }
+            captured => return captured,
+        }
     }
 }
 
@@ -65,7 +79,7 @@ async fn accept(listener: UnixListener, most: usize, sender: &mpsc::Sender<io::R
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => match Connection::new(stream, place) {
+            Ok((stream, _)) => match Connection::new(stream, place).await {
                 Ok(connection) => {
                     if sender.send(Ok(connection)).await.is_err() {
                         return;
