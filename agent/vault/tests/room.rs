@@ -10,7 +10,7 @@ use support::people::*;
 use support::*;
 
 const LIMIT: usize = 8 << 20;
-const SESSIONS: usize = 64;
+const SESSIONS: usize = 68;
 
 /// A full vault: as many sessions as there can be, of the largest keys, all unlocked.
 fn full(ca: &Authority, account: &Account) -> (Vault, Vec<SessionId>) {
