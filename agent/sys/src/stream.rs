@@ -5,7 +5,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, FsWord, OFlags, fcntl_getfl, fcntl_setfl, fstat, fstatfs};
 use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::sockopt::socket_domain;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, recv, send};
 
 /// The current position, for calls that take one; pipes have no other.
 const HERE: u64 = u64::MAX;
@@ -30,19 +31,30 @@ enum Kind {
     Socket,
 }
 
+fn kind(fd: BorrowedFd<'_>) -> Result<Kind, Errno> {
+    match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+        FileType::Fifo if fstatfs(fd)?.f_type == PIPEFS => Ok(Kind::Pipe),
+        // One of the network can be told to make whoever closes it wait (SO_LINGER).
+        FileType::Socket if socket_domain(fd)? == AddressFamily::UNIX => Ok(Kind::Socket),
+        _ => Err(Errno::INVAL),
+    }
+}
+
 impl Stream {
     /// Takes a descriptor over.
     ///
     /// # Errors
-    /// [`Errno::INVAL`] for anything but a socket and a pipe without a name: files, devices and named pipes can make
-    /// a reader wait in ways that nothing prevents; else what the system says.
+    /// [`Errno::INVAL`] for anything but a Unix socket and a pipe without a name: files, devices, named pipes and sockets of
+    /// the network can make a reader, or whoever closes them, wait in ways that nothing prevents; else what the system says.
     pub fn new(fd: OwnedFd) -> Result<Self, Errno> {
-        let kind = match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
-            FileType::Fifo if fstatfs(&fd)?.f_type == PIPEFS => Kind::Pipe,
-            FileType::Socket => Kind::Socket,
-            _ => return Err(Errno::INVAL),
-        };
+        let kind = kind(fd.as_fd())?;
         Ok(Self { fd, kind })
+    }
+
+    /// Whether [`Stream::new`] would take a descriptor. To look at one that is none may wait, and so may closing it.
+    #[must_use]
+    pub fn takes(fd: BorrowedFd<'_>) -> bool {
+        kind(fd).is_ok()
     }
 
     /// Reads what is there; zero bytes mean the end.

@@ -188,3 +188,39 @@ fn child_that_takes_too_much_at_once() {
     let kept: Vec<_> = (0..100).map(|_| vec![1u8; 1 << 20]).collect();
     assert!(kept.is_empty(), "never reached");
 }
+
+#[test]
+fn what_may_hold_a_secret_is_locked_or_not_given() {
+    let (told, well) = alone("child_whose_arena_is_cut_up", 8 << 20);
+    assert!(!well && told.contains("locked beside the arena"), "{told}");
+    assert!(told.contains("the memory for secrets is used up") && !told.contains("given without"), "{told}");
+}
+
+/// Run by the test above.
+#[test]
+#[ignore = "for another test, in a process of its own"]
+#[expect(clippy::disallowed_macros, reason = "the test that runs this reads it")]
+fn child_whose_arena_is_cut_up() {
+    const BLOCK: usize = 40 * 1024;
+    arena::lock().unwrap();
+    let mut pages: Vec<Option<Vec<u8>>> = Vec::with_capacity(SIZE / 4096);
+    while arena::usage().free > 20 * 1024 {
+        pages.push(Some(vec![1; 4096]));
+    }
+    // Every other page: half the arena is free, and no block of this size fits anywhere.
+    pages.iter_mut().step_by(2).for_each(|page| drop(page.take()));
+    let block = vec![1u8; BLOCK];
+    assert!(arena::usage().large >= BLOCK && has(&mapping(block.as_ptr()).1, "lo"));
+    eprintln!("locked beside the arena");
+    let mut large = Vec::with_capacity(16);
+    while arena::usage().large_unlocked == 0 {
+        large.push(vec![1u8; 1 << 20]);
+    }
+    // The limit has room for a few, but never is one without a lock.
+    let unlocked = arena::usage().large_unlocked;
+    let mut blocks = Vec::with_capacity(32);
+    while arena::usage().large_unlocked == unlocked {
+        blocks.push(vec![1u8; BLOCK]);
+    }
+    eprintln!("given without a lock: {} {}", blocks.len(), large.len());
+}

@@ -74,9 +74,10 @@ impl Room {
 
     /// Sets memory aside.
     pub(crate) fn set_aside(&self, bytes: usize) -> Result<Lease<'_>, VaultError> {
-        // What leases stand for is counted twice once it is taken: too much rather than too little.
-        let free = arena::usage().free.saturating_sub(FLOOR);
-        let more = |aside: usize| aside.checked_add(bytes).filter(|aside| *aside <= free);
+        // What leases stand for is counted twice once it is taken: too much rather than too little. Looked at anew each
+        // time: another thread may have taken its memory and given its lease back meanwhile.
+        let free = || arena::usage().free.saturating_sub(FLOOR);
+        let more = |aside: usize| aside.checked_add(bytes).filter(|aside| *aside <= free());
         match self.aside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more) {
             Ok(_) => Ok(Lease { room: self, bytes }),
             Err(_) => {

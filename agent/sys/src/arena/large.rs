@@ -18,6 +18,15 @@ struct Mapping {
 
 const VACANT: Mapping = Mapping { start: 0, size: 0, locked: false };
 
+/// Whether a block may do without a lock when the limit for locked memory is used up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lock {
+    /// It must be locked: it may hold a secret.
+    Due,
+    /// So large a message holds account logs and pin stores, no secret.
+    Wanted,
+}
+
 /// What is mapped.
 pub(super) struct Large {
     mappings: [Mapping; MAX_COUNT],
@@ -36,13 +45,17 @@ impl Large {
         (self.bytes, self.peak, self.unlocked)
     }
 
-    /// Makes a new block; none when there are too many already or the system refuses.
-    pub(super) fn take(&mut self, size: usize) -> Option<*mut u8> {
-        let size = size.checked_next_multiple_of(PAGE).filter(|size| self.bytes + size <= MAX_BYTES)?;
+    /// Makes a new block; none when there are too many already, the system refuses, or a lock is due that is not to be had.
+    pub(super) fn take(&mut self, size: usize, lock: Lock) -> Option<*mut u8> {
+        let size = size.checked_next_multiple_of(PAGE)?;
+        self.bytes.checked_add(size).filter(|bytes| *bytes <= MAX_BYTES)?;
         let place = self.mappings.iter_mut().find(|mapping| mapping.size == 0)?;
         let start = region::map(size)?.as_ptr();
-        // A limit that is used up costs the lock, not the message: it is the arena that holds what was unlocked.
         let locked = region::lock(start, size).is_ok();
+        if !locked && lock == Lock::Due {
+            region::unmap(start, size);
+            return None;
+        }
         *place = Mapping { start: start as usize, size, locked };
         self.bytes += size;
         self.peak = self.peak.max(self.bytes);

@@ -21,7 +21,7 @@ use std::{process, ptr, slice};
 
 pub(crate) use book::PAGE;
 use book::{Block, Book};
-use large::{LARGE, Large};
+use large::{LARGE, Large, Lock};
 use region::locked;
 pub(crate) use region::{
     keep_out_of_dumps, lock as lock_pages, lock_on_fault, map as map_pages, unlocked as unlocked_pages,
@@ -106,13 +106,13 @@ impl State {
 
     fn take(&mut self, size: usize, align: usize) -> Option<*mut u8> {
         if size >= LARGE {
-            return (align <= PAGE).then(|| self.large.take(size))?;
+            return (align <= PAGE).then(|| self.large.take(size, Lock::Wanted))?;
         }
         let start = self.start()?;
         match self.book.take(size, align) {
             Some(block) => Some((start + block.offset) as *mut u8),
-            // The arena may have room, but cut up: messages of this size are no keys.
-            None if size >= LONG && align <= PAGE => self.large.take(size),
+            // The arena may have room, but cut up. Such a block can be a file's content, or a frame with a passphrase.
+            None if size >= LONG && align <= PAGE => self.large.take(size, Lock::Due),
             None => None,
         }
     }
