@@ -278,6 +278,8 @@ impl Server {
         let SlowJob { id, since, work, mut claim } = job;
         let kind = work.kind();
         let (response, certificate) = match self.room.set_aside(work.memory()) {
+            // Nothing is derived and decrypted that would then be refused.
+            _ if work.is_void(self.keep.epoch()) => (WITHDRAWN, None),
             Ok(_lease) => guarded_with(|| perform_slow(&self.keep, work)),
             Err(error) => (Response::Error(error), None),
         };

@@ -55,6 +55,11 @@ impl SlowWork {
         }
     }
 
+    /// Whether everything was locked since it was asked for.
+    pub(crate) fn is_void(&self, now: Epoch) -> bool {
+        matches!(self, Self::Open { certificate, .. } if certificate.since != now)
+    }
+
     pub(crate) fn kind(&self) -> RequestKind {
         match self {
             Self::Export { .. } => RequestKind::ExportSoftwareCertificate,
