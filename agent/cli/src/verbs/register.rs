@@ -125,20 +125,14 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
 
     // From here on the account may exist: the certificate is written before anything may end this program.
     let shield = Shield::new();
-    let registered = match register(&connection, request, way).await {
-        // The account may be made yet, under this passphrase.
-        Err(error) if error.metadata().is_none_or(|it| !it.contains_key("registration")) => {
-            return Err(error);
-        }
-        registered => registered,
-    };
-    let kept = match registered {
+    let kept = match register(&connection, request, way).await {
         Ok((user, pkcs12)) => {
             let uid = user.uid.clone();
             in_background(move || keep(output, &uid, &pkcs12)).await.map(|place| (user, place))
         }
         Err(error) => Err(error),
     };
+    // Whatever became of it: where the vault has made a passphrase, the account may be made yet, under that one.
     if let Some(shown) = shown {
         shown.show().await?;
     }
