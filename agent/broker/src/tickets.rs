@@ -4,17 +4,20 @@
 //! 1 refused.
 
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use life_pki::Uid;
 use life_sys::descriptors::recv_with_fds;
-use tokio::io::{AsyncWriteExt, Interest};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
+use life_sys::stream::Stream;
+use life_vault_protocol::VaultError;
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::{Error, Fault, Result};
 
@@ -22,6 +25,8 @@ use crate::error::{Error, Fault, Result};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The most tickets out at once.
 const MOST: usize = 64;
+/// The most clients of the descriptor socket at once; further ones wait.
+const CLIENTS: usize = 32;
 
 /// A ticket's bytes.
 type Bytes = [u8; 32];
@@ -36,7 +41,8 @@ struct Out {
     expires: Instant,
     /// The user it is to unlock, where that is known.
     uid: Option<Uid>,
-    taker: oneshot::Sender<OwnedFd>,
+    /// Takes the descriptor; nothing for one that no secret may come through.
+    taker: oneshot::Sender<Option<OwnedFd>>,
 }
 
 /// A ticket for one descriptor; void when dropped.
@@ -46,7 +52,7 @@ pub struct Ticket {
     lifetime: Duration,
     /// When it expires.
     pub expires: SystemTime,
-    receiver: oneshot::Receiver<OwnedFd>,
+    receiver: oneshot::Receiver<Option<OwnedFd>>,
 }
 
 impl Drop for Ticket {
@@ -64,10 +70,11 @@ impl Ticket {
     /// Waits for the descriptor.
     ///
     /// # Errors
-    /// SECRET_TIMEOUT when it does not come in time, CREDENTIAL_LOCKED when the ticket was made void.
+    /// SECRET_TIMEOUT when it does not come in time, CREDENTIAL_LOCKED when the ticket was made void, WRONG_PASSPHRASE for what is
+    /// neither a pipe without a name nor a Unix socket.
     pub async fn descriptor(mut self) -> Result<OwnedFd> {
         match tokio::time::timeout(self.lifetime, &mut self.receiver).await {
-            Ok(Ok(descriptor)) => Ok(descriptor),
+            Ok(Ok(descriptor)) => descriptor.ok_or_else(|| VaultError::SecretUnusable.into()),
             Ok(Err(_)) => Err(Fault::CredentialLocked.because("the user was locked meanwhile")),
             Err(_) => Err(Fault::SecretTimeout.into()),
         }
@@ -113,7 +120,7 @@ impl Tickets {
 
     /// Uses a ticket up. The look-up by value may tell by its time whether a hash bucket is used: of 32 random bytes
     /// that says nothing.
-    fn redeem(&self, bytes: &Bytes, descriptor: OwnedFd) -> bool {
+    fn redeem(&self, bytes: &Bytes, descriptor: Option<OwnedFd>) -> bool {
         match self.out().remove(bytes) {
             Some(out) if out.expires > Instant::now() => out.taker.send(descriptor).is_ok(),
             _ => false,
@@ -121,46 +128,67 @@ impl Tickets {
     }
 
     /// Serves the descriptor socket, for ever.
+    ///
+    /// Each client on a thread of its own: looking at somebody else's descriptor can wait for as long as they like, and so can
+    /// closing it (a file of a file system of theirs; a socket with SO_LINGER).
     pub async fn serve(self: Arc<Self>, listener: UnixListener) {
+        let places = Arc::new(Semaphore::new(CLIENTS));
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let served = match listener.accept().await {
+                Ok((stream, _)) => stream.into_std().and_then(|stream| {
                     let tickets = self.clone();
-                    tokio::spawn(async move {
-                        if tokio::time::timeout(PATIENCE, tickets.take(stream)).await.is_err() {
-                            tracing::info!("a client of the descriptor socket sent no ticket");
-                        }
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the descriptor socket");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                    let serve = move || {
+                        tickets.take(&stream);
+                        drop((stream, place));
+                    };
+                    thread::Builder::new().name("ticket".to_owned()).spawn(serve).map(drop)
+                }),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
+                tracing::warn!(%error, "the descriptor socket");
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }
 
-    async fn take(&self, mut stream: UnixStream) {
+    fn take(&self, stream: &UnixStream) {
         let same_user =
-            life_sys::peer::credentials(&stream).is_ok_and(|peer| peer.uid == life_sys::peer::own_uid());
-        let taken = same_user
-            && match read_ticket(&stream).await {
-                Ok((bytes, descriptor)) => self.redeem(&bytes, descriptor),
-                Err(_) => false,
-            };
-        let _ = stream.write_all(&[u8::from(!taken)]).await;
+            life_sys::peer::credentials(stream).is_ok_and(|peer| peer.uid == life_sys::peer::own_uid());
+        let ticket =
+            if same_user { read_ticket(stream) } else { Err(io::ErrorKind::PermissionDenied.into()) };
+        let (taken, _unsuitable) = match ticket {
+            Ok((bytes, descriptor)) if Stream::takes(descriptor.as_fd()) => {
+                (self.redeem(&bytes, Some(descriptor)), None)
+            }
+            Ok((bytes, descriptor)) => (self.redeem(&bytes, None), Some(descriptor)),
+            Err(error) => {
+                tracing::info!(%error, "a client of the descriptor socket sent no ticket");
+                (false, None)
+            }
+        };
+        // The client is told before anything of its own is closed.
+        let _ = (&*stream).write_all(&[u8::from(!taken)]);
     }
 }
 
 /// Reads exactly a ticket and exactly one descriptor.
-async fn read_ticket(stream: &UnixStream) -> io::Result<(Bytes, OwnedFd)> {
+fn read_ticket(stream: &UnixStream) -> io::Result<(Bytes, OwnedFd)> {
+    stream.set_nonblocking(false)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let end = Instant::now() + PATIENCE;
     let mut bytes = [0; 32];
     let mut have = 0;
     let mut descriptors = Vec::new();
     while have < bytes.len() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
         let rest = bytes.get_mut(have..).unwrap_or_default();
-        let got =
-            stream.async_io(Interest::READABLE, || recv_with_fds(stream, rest, &mut descriptors)).await?;
+        let got = recv_with_fds(stream, rest, &mut descriptors)?;
         if got == 0 || descriptors.len() > 1 {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -173,17 +201,23 @@ async fn read_ticket(stream: &UnixStream) -> io::Result<(Bytes, OwnedFd)> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::os::fd::AsFd;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
-    async fn send(socket: &std::path::Path, ticket: &[u8], descriptor: &OwnedFd) -> u8 {
+    fn pipe_end() -> OwnedFd {
+        UnixStream::pair().unwrap().0.into()
+    }
+
+    async fn send(socket: &std::path::Path, ticket: &[u8], descriptor: OwnedFd) -> u8 {
         let socket = socket.to_owned();
-        let (ticket, descriptor) = (ticket.to_vec(), descriptor.try_clone().unwrap());
+        let ticket = ticket.to_vec();
         tokio::task::spawn_blocking(move || {
-            let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+            let mut stream = UnixStream::connect(socket).unwrap();
             let sent = life_sys::descriptors::send_with_fds(&stream, &ticket, &[descriptor.as_fd()]).unwrap();
             assert_eq!(sent, ticket.len());
+            // The agent has the last one: closing it is up to the agent.
+            drop(descriptor);
             let mut answer = [9];
             stream.read_exact(&mut answer).unwrap();
             answer[0]
@@ -198,15 +232,15 @@ mod tests {
         let path = folder.path().join("fd.sock");
         let tickets = Arc::new(Tickets::new(path.clone()));
         tokio::spawn(tickets.clone().serve(UnixListener::bind(&path).unwrap()));
-        let descriptor: OwnedFd = tempfile::tempfile().unwrap().into();
+        let descriptor = pipe_end();
 
         let ticket = tickets.issue(Duration::from_secs(10), None).unwrap();
         let bytes = *ticket.bytes();
-        assert_eq!(send(&path, &[7; 32], &descriptor).await, 1);
+        assert_eq!(send(&path, &[7; 32], descriptor.try_clone().unwrap()).await, 1);
         let waiting = tokio::spawn(ticket.descriptor());
-        assert_eq!(send(&path, &bytes, &descriptor).await, 0);
+        assert_eq!(send(&path, &bytes, descriptor.try_clone().unwrap()).await, 0);
         waiting.await.unwrap().unwrap();
-        assert_eq!(send(&path, &bytes, &descriptor).await, 1);
+        assert_eq!(send(&path, &bytes, descriptor.try_clone().unwrap()).await, 1);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -215,13 +249,13 @@ mod tests {
         let path = folder.path().join("fd.sock");
         let tickets = Arc::new(Tickets::new(path.clone()));
         tokio::spawn(tickets.clone().serve(UnixListener::bind(&path).unwrap()));
-        let descriptor: OwnedFd = tempfile::tempfile().unwrap().into();
+        let descriptor = pipe_end();
         let ticket = tickets.issue(Duration::from_millis(10), None).unwrap();
         assert_eq!(ticket.descriptor().await.err().unwrap().fault(), Fault::SecretTimeout);
         let ticket = tickets.issue(Duration::from_secs(10), None).unwrap();
         let bytes = *ticket.bytes();
         drop(ticket);
-        assert_eq!(send(&path, &bytes, &descriptor).await, 1);
+        assert_eq!(send(&path, &bytes, descriptor.try_clone().unwrap()).await, 1);
         assert!(tickets.out().is_empty());
 
         // One is void when its user is locked, all when everybody is.
@@ -235,5 +269,40 @@ mod tests {
         for ticket in [second, third] {
             assert_eq!(ticket.descriptor().await.err().unwrap().fault(), Fault::CredentialLocked);
         }
+    }
+
+    /// A connection with more to send than the other side takes, which is to be waited for when it is closed.
+    fn lingering(listener: &TcpListener) -> OwnedFd {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::from_secs(600))).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        while (&stream).write(&[0; 65536]).is_ok() {}
+        stream.into()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_makes_whoever_closes_it_wait_holds_nobody_else_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fd.sock");
+        let tickets = Arc::new(Tickets::new(path.clone()));
+        tokio::spawn(tickets.clone().serve(UnixListener::bind(&path).unwrap()));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+
+        // With a wrong ticket, more often than the runtime has threads, and with a right one.
+        for _ in 0..4 {
+            assert_eq!(send(&path, &[7; 32], lingering(&listener)).await, 1);
+        }
+        let ticket = tickets.issue(Duration::from_secs(600), None).unwrap();
+        assert_eq!(send(&path, ticket.bytes(), lingering(&listener)).await, 0);
+        assert_eq!(ticket.descriptor().await.err().unwrap().fault(), Fault::WrongPassphrase);
+        // A file neither, and after all that a pipe or a socket comes through.
+        let ticket = tickets.issue(Duration::from_secs(600), None).unwrap();
+        assert_eq!(send(&path, ticket.bytes(), tempfile::tempfile().unwrap().into()).await, 0);
+        assert_eq!(ticket.descriptor().await.err().unwrap().fault(), Fault::WrongPassphrase);
+        let ticket = tickets.issue(Duration::from_secs(600), None).unwrap();
+        assert_eq!(send(&path, ticket.bytes(), pipe_end()).await, 0);
+        ticket.descriptor().await.unwrap();
+        // Resets every connection: nobody waits any longer.
+        drop(listener);
     }
 }
