@@ -35,6 +35,7 @@ lint: ## Checks format, lints, layers, licences and scripts.
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@scripts/check-layers
 	@scripts/check-tree
+	@scripts/check-secrets
 	@client-stubs/typescript/lint
 
 bench: ## Measures, beside the raw limits and programs that do similar work, in one run.

@@ -99,8 +99,8 @@ fn fields_of_requests_are_those_of_the_contract() {
         encryption_spki: bytes(),
         root_spki: bytes(),
     };
-    let answers = Answers { encryption: bytes(), root: bytes() };
-    let commit = Commit { answers: answers.clone(), log: vec![bytes(), bytes()], seal: bytes() };
+    let answers = || Answers { encryption: bytes(), root: bytes() };
+    let commit = Commit { answers: answers(), log: vec![bytes(), bytes()], seal: bytes() };
     let begin = BeginRegistration { kind: "PATIENT".to_owned(), key: bytes(), proof: bytes() };
     let begin_upload = BeginUpload { version: 1, upload_id: "00".repeat(16) };
     let uid = "123e4567-e89b-42d3-a456-426614174000".to_owned();
@@ -117,7 +117,7 @@ fn fields_of_requests_are_those_of_the_contract() {
         ("CommitDocument", serde_json::to_value(commit_document).unwrap()),
         ("ShareDocument", serde_json::to_value(share_document).unwrap()),
         ("Keys", serde_json::to_value(keys).unwrap()),
-        ("Answers", serde_json::to_value(answers).unwrap()),
+        ("Answers", serde_json::to_value(answers()).unwrap()),
         ("Commit", serde_json::to_value(commit).unwrap()),
         ("BeginRegistration", serde_json::to_value(begin).unwrap()),
         ("Publish", serde_json::to_value(Publish { signature_digest: Some(bytes()) }).unwrap()),

@@ -46,6 +46,8 @@ pub struct Registered {
     pub pkcs12: Zeroizing<Vec<u8>>,
 }
 
+life_sys::secret_types!(Registered);
+
 /// What is kept of a registration that waits for a registrar: only the ephemeral key that proves whose it is.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +124,8 @@ pub struct NewPassphrase<'a> {
     /// Who.
     pub caller: Option<&'a Peer>,
 }
+
+life_sys::secret_types!(NewPassphrase<'static>);
 
 async fn begin(agent: &Agent, binding: &Binding, new: &NewUser) -> Result<Registration> {
     let Some(id) = &new.registration else {

@@ -27,6 +27,8 @@ pub enum Asked {
     Prompt(v1::PromptSource),
 }
 
+life_sys::secret_types!(Asked);
+
 /// Where a new secret is to come from.
 pub enum AskedNew {
     /// A descriptor that is still to come.
@@ -38,6 +40,8 @@ pub enum AskedNew {
     /// A person.
     Prompt(v1::PromptSource),
 }
+
+life_sys::secret_types!(AskedNew);
 
 impl Asked {
     /// Takes a request's secret: an inline one is wiped whatever follows.

@@ -55,6 +55,8 @@ pub struct Ticket {
     receiver: oneshot::Receiver<Option<OwnedFd>>,
 }
 
+life_sys::secret_types!(Ticket);
+
 impl Drop for Ticket {
     fn drop(&mut self) {
         self.tickets.out().remove(&self.bytes);

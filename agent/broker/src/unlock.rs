@@ -35,6 +35,8 @@ pub struct SoftwareCertificate {
     pub began: Epoch,
 }
 
+life_sys::secret_types!(SoftwareCertificate);
+
 /// Unlocks a software certificate.
 ///
 /// # Errors

@@ -73,6 +73,8 @@ pub enum New {
     Twice(SecretBytes),
 }
 
+life_sys::secret_types!(New);
+
 /// Reads on a thread of its own: a pipe may let us wait.
 async fn read_file(path: PathBuf) -> Result<SecretBytes, Error> {
     in_background(move || read_file_now(&path)).await

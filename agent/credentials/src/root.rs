@@ -43,6 +43,8 @@ pub struct RootCredential {
     pin_key: hmac::Key,
 }
 
+life_sys::secret_types!(RootCredential);
+
 impl RootCredential {
     /// Opens the current root credential of a verified account with a working credential.
     ///

@@ -32,10 +32,14 @@ pub struct SoftwareCertificate {
     issuers: Vec<Vec<u8>>,
 }
 
+life_sys::secret_types!(SoftwareCertificate);
+
 struct Slot {
     key: PrivateKey,
     certificate: Certificate,
 }
+
+life_sys::secret_types!(Slot);
 
 impl SoftwareCertificate {
     /// Opens a file: checks how much work it asks for, then its MAC, then that keys, certificates, slots, users and
@@ -179,6 +183,8 @@ struct Slots {
     found: [Option<Slot>; 3],
     unmatched_key: bool,
 }
+
+life_sys::secret_types!(Slots);
 
 impl Slots {
     /// Puts each key into the slot of its certificate. Of several certificates of one key the one that is valid

@@ -5,6 +5,8 @@ use life_sys::secret::Key256;
 /// The AES-256-GCM key of one envelope's content. Wiped when dropped.
 pub struct ContentKey(Key256);
 
+life_sys::secret_types!(ContentKey);
+
 impl ContentKey {
     /// Takes over a key that was unwrapped elsewhere, in the vault.
     #[must_use]

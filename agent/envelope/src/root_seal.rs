@@ -28,6 +28,8 @@ pub struct RootKeySeal {
     pub history_key: Key256,
 }
 
+life_sys::secret_types!(RootKeySeal);
+
 impl RootKeySeal {
     /// Seals to a working credential's encryption key. Returns an envelope, DER.
     ///

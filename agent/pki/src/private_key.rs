@@ -24,6 +24,8 @@ pub struct PrivateKey {
     pkcs8: SecretBytes,
 }
 
+life_sys::secret_types!(PrivateKey);
+
 enum Secret {
     /// Each key is used for one of the two, and takes its memory only for that.
     Rsa {
@@ -35,6 +37,8 @@ enum Secret {
         agree: Box<agreement::PrivateKey>,
     },
 }
+
+life_sys::secret_types!(Secret);
 
 impl PrivateKey {
     /// Generates an RSA key of 2048, 3072 or 4096 bits with exponent 65537.

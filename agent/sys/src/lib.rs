@@ -18,6 +18,7 @@ pub mod peer;
 pub mod private_dir;
 pub mod scratch;
 pub mod secret;
+mod secret_types;
 pub mod stack;
 pub mod stream;
 pub mod wiping_allocator;

@@ -3,10 +3,39 @@
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::secret_types;
+
+secret_types!(SecretBytes, Key256);
+
 /// Secret bytes of any length, wiped when dropped.
 ///
 /// The type has no `Debug`, `Clone`, `PartialEq` or `Serialize` on purpose. Whoever needs the bytes calls
 /// [`SecretBytes::expose`] and says why in a comment that starts with `EXPOSE:`.
+///
+/// ```
+/// let secret = life_sys::secret::SecretBytes::new(b"correct horse".to_vec());
+/// assert!(secret.ct_eq(b"correct horse"));
+/// ```
+///
+/// ```compile_fail,E0277
+/// let secret = life_sys::secret::SecretBytes::new(b"correct horse".to_vec());
+/// format!("{secret:?}");
+/// ```
+///
+/// ```compile_fail,E0599
+/// let secret = life_sys::secret::SecretBytes::new(b"correct horse".to_vec());
+/// secret.clone();
+/// ```
+///
+/// ```compile_fail,E0369
+/// let secret = life_sys::secret::SecretBytes::new(b"correct horse".to_vec());
+/// assert!(secret == life_sys::secret::SecretBytes::new(b"correct horse".to_vec()));
+/// ```
+///
+/// ```compile_fail,E0277
+/// #[derive(Debug)]
+/// struct Pin(life_sys::secret::SecretBytes);
+/// ```
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
@@ -60,6 +89,27 @@ impl Drop for SecretBytes {
 }
 
 /// A 256-bit secret key, wiped when dropped; moved rather than copied.
+///
+/// ```
+/// let key = life_sys::secret::Key256::take(&mut [7; 32]);
+/// assert!(key.ct_eq(&life_sys::secret::Key256::take(&mut [7; 32])));
+/// ```
+///
+/// ```compile_fail,E0277
+/// let key = life_sys::secret::Key256::take(&mut [7; 32]);
+/// format!("{key:?}");
+/// ```
+///
+/// ```compile_fail,E0382
+/// let key = life_sys::secret::Key256::take(&mut [7; 32]);
+/// drop(key);
+/// key.expose();
+/// ```
+///
+/// ```compile_fail,E0369
+/// let key = life_sys::secret::Key256::take(&mut [7; 32]);
+/// assert!(key == life_sys::secret::Key256::take(&mut [7; 32]));
+/// ```
 pub struct Key256(Box<[u8; 32]>);
 
 impl Key256 {

@@ -37,6 +37,8 @@ pub struct Frame {
     pub body: SecretBytes,
 }
 
+life_sys::secret_types!(Frame);
+
 /// Encodes a request as a whole frame, ready to be written in one call.
 ///
 /// # Errors

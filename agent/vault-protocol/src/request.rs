@@ -98,6 +98,8 @@ pub enum SecretSource {
     Prompt(Prompt),
 }
 
+life_sys::secret_types!(SecretSource);
+
 impl SecretSource {
     /// How many descriptors come with the frame.
     #[must_use]
@@ -135,6 +137,8 @@ pub enum NewSecretSource {
     /// As [`SecretSource::Prompt`]; the person is asked twice.
     Prompt(Prompt),
 }
+
+life_sys::secret_types!(NewSecretSource);
 
 impl NewSecretSource {
     /// How many descriptors come with the frame.
@@ -261,6 +265,8 @@ pub enum Request {
         recipient_info: Vec<u8>,
     },
 }
+
+life_sys::secret_types!(Request);
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $number:literal,)*) => {

@@ -97,6 +97,8 @@ pub enum Response {
     Tag([u8; 32]),
 }
 
+life_sys::secret_types!(Response);
+
 impl Response {
     pub(crate) fn encode(&self, out: &mut impl Sink) {
         match self {

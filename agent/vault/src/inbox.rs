@@ -23,6 +23,8 @@ pub(crate) struct Received<'a> {
     pub(crate) request: Result<(Request, Vec<OwnedFd>), VaultError>,
 }
 
+life_sys::secret_types!(Received<'static>);
+
 /// The reading end. One thread at a time reads.
 pub(crate) struct Inbox {
     socket: UnixStream,

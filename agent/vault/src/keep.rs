@@ -29,6 +29,8 @@ pub(crate) enum Stage {
     Unlocked(Box<(SoftwareCertificate, RootCredential)>),
 }
 
+life_sys::secret_types!(Stage);
+
 impl Stage {
     fn state(&self) -> Result<State, VaultError> {
         match self {
@@ -72,6 +74,8 @@ pub(crate) struct Pending {
     pub(crate) since: Instant,
     pub(crate) committed: Mutex<Option<Commitment>>,
 }
+
+life_sys::secret_types!(Pending);
 
 /// What a commit made, kept to give the same bytes again.
 #[derive(Clone)]

@@ -31,6 +31,8 @@ impl Outbox {
 #[derive(Default)]
 pub(crate) struct Answers(Vec<SecretBytes>);
 
+life_sys::secret_types!(Answers);
+
 impl Answers {
     /// Adds one.
     pub(crate) fn add(&mut self, id: u64, response: &Response) {

@@ -56,12 +56,16 @@ struct Task<'a> {
     request: Result<Read, VaultError>,
 }
 
+life_sys::secret_types!(Task<'static>);
+
 /// A request, its descriptors, and the moment it was read.
 struct Read {
     request: Request,
     descriptors: Vec<OwnedFd>,
     epoch: Epoch,
 }
+
+life_sys::secret_types!(Read);
 
 struct Server {
     inbox: Mutex<Inbox>,
@@ -73,6 +77,8 @@ struct Server {
     waiter: Waiter,
     failure: Mutex<Option<ServeError>>,
 }
+
+life_sys::secret_types!(Server);
 
 /// Serves one broker until it closes its end; then every key is wiped.
 pub(crate) fn serve(

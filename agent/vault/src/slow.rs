@@ -22,6 +22,8 @@ pub(crate) enum SlowWork {
     Open { certificate: PendingCertificate, passphrase: SecretBytes },
 }
 
+life_sys::secret_types!(SlowWork);
+
 /// An account that waits for its passphrase.
 #[derive(Clone, Copy)]
 pub(crate) struct NewAccount {
@@ -36,6 +38,8 @@ pub(crate) enum NewPassphrase {
     /// The vault makes it and delivers it here.
     Made(OwnedFd),
 }
+
+life_sys::secret_types!(NewPassphrase);
 
 /// A software certificate that waits for its passphrase.
 pub(crate) struct PendingCertificate {
@@ -77,6 +81,8 @@ pub(crate) struct SlowJob {
     pub(crate) claim: Claim,
 }
 
+life_sys::secret_types!(SlowJob);
+
 /// Who may answer the frame before the work is done.
 pub(crate) enum Claim {
     /// Nobody.
@@ -87,11 +93,15 @@ pub(crate) enum Claim {
     Awaited { source: Source, deadline: Instant },
 }
 
+life_sys::secret_types!(Claim);
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<SlowJob>,
     closed: bool,
 }
+
+life_sys::secret_types!(Queue);
 
 /// The queue between quick workers and slow ones.
 #[derive(Default)]
@@ -99,6 +109,8 @@ pub(crate) struct Slow {
     queue: Mutex<Queue>,
     arrived: Condvar,
 }
+
+life_sys::secret_types!(Slow);
 
 impl Slow {
     /// Adds work.

@@ -27,6 +27,8 @@ pub(crate) struct Wait {
     pub(crate) purpose: Purpose,
 }
 
+life_sys::secret_types!(Wait);
+
 /// What a secret is awaited for.
 pub(crate) enum Purpose {
     Generate(NewAccount),
@@ -52,11 +54,15 @@ struct Shared {
     closed: bool,
 }
 
+life_sys::secret_types!(Shared);
+
 /// The waits, shared between quick workers and the waiting thread.
 pub(crate) struct Waiter {
     shared: Mutex<Shared>,
     wake: OwnedFd,
 }
+
+life_sys::secret_types!(Waiter);
 
 impl Waiter {
     pub(crate) fn new() -> io::Result<Self> {

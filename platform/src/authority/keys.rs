@@ -12,6 +12,8 @@ use crate::layout;
 /// A P-256 key that signs certificates, CRLs or receipts.
 pub struct CaKey(PrivateKey);
 
+life_sys::secret_types!(CaKey);
+
 impl CaKey {
     /// Generates a key.
     ///

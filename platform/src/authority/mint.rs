@@ -39,6 +39,8 @@ pub struct Issuing {
     name: String,
 }
 
+life_sys::secret_types!(Issuing);
+
 impl Issuing {
     /// Pairs a key with the common name its certificate carries.
     #[must_use]

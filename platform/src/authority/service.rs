@@ -36,6 +36,8 @@ pub struct Authority {
     clock: Clock,
 }
 
+life_sys::secret_types!(Authority);
+
 impl Authority {
     /// Loads the issuing key and opens the ledger.
     ///

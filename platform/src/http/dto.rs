@@ -73,7 +73,7 @@ pub struct Challenges {
 }
 
 /// Body of `POST /v1/registrations/{registration}/commit`
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Commit {
     /// The opened challenges.
@@ -84,8 +84,10 @@ pub struct Commit {
     pub seal: Base64,
 }
 
+life_sys::secret_types!(Commit);
+
 /// The nonces of the two challenges.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answers {
     /// Of the encryption key's challenge.
@@ -95,6 +97,8 @@ pub struct Answers {
     #[serde(rename = "ROOT")]
     pub root: Base64,
 }
+
+life_sys::secret_types!(Answers);
 
 /// Answer to `POST /v1/registrations/{registration}/commit`
 #[derive(Clone, Debug, Serialize)]

@@ -10,7 +10,7 @@ use life_envelope::{Envelope, RecipientId, challenge};
 use life_pki::account_log::Entry;
 use life_pki::key::KeyAlgorithm;
 use life_pki::{KeySlot, ParticipantKind, PublicKey, Timestamp, Uid};
-use life_sys::secret::SecretBytes;
+use life_sys::secret::Key256;
 
 use super::body::{self, json};
 use super::directory::by_name;
@@ -97,15 +97,17 @@ pub(super) async fn keys(
     let (parts, body) = request.into_parts();
     let body = body::read(body, seconds(app.config.timeouts.body)).await?;
     let keys: Keys = body::parse(&parts.headers, &body)?;
-    let proving = blocking(&app, move |app| take_keys(app, &registration, keys)).await?;
-    let challenges = [(KeySlot::Encryption, proving.encryption), (KeySlot::Root, proving.root)];
-    let challenges = challenges.map(|(slot, challenge)| (slot.name(), Base64(challenge.envelope)));
+    let [encryption, root] = blocking(&app, move |app| take_keys(app, &registration, keys)).await?;
+    let challenges = [(KeySlot::Encryption, encryption), (KeySlot::Root, root)];
+    let challenges = challenges.map(|(slot, envelope)| (slot.name(), Base64(envelope)));
     json(StatusCode::OK, &Challenges { challenges: challenges.into() })
 }
 
-fn take_keys(app: &App, registration: &Registration, keys: Keys) -> Result<Proving, Problem> {
+/// The challenges for these keys, of the encryption key and the root credential.
+fn take_keys(app: &App, registration: &Registration, keys: Keys) -> Result<[Vec<u8>; 2], Problem> {
+    let challenges = |proving: &Proving| [proving.encryption.envelope.clone(), proving.root.envelope.clone()];
     if let Some(proving) = registration.proving.as_ref().filter(|proving| proving.keys == keys) {
-        return Ok(proving.clone());
+        return Ok(challenges(proving));
     }
     require_open(registration)?;
     let checked = keys.check(registration.uid).map_err(|fault| evidence(&fault))?;
@@ -122,13 +124,15 @@ fn take_keys(app: &App, registration: &Registration, keys: Keys) -> Result<Provi
             return Err(Problem::new(Reason::KeyInUse, "make new keys for a new account"));
         }
         registrations::set_proving(tx, &registration.id, &proving)?;
-        Ok(proving)
+        Ok(challenges(&proving))
     })
 }
 
 fn challenge_for(uid: Uid, slot: KeySlot, key: &PublicKey) -> Result<Challenge, Problem> {
-    let nonce = random()?;
-    let envelope = challenge::seal(&nonce, uid, slot, key).map_err(|error| Problem::internal(&error))?;
+    let nonce = Key256::take(&mut random()?);
+    // EXPOSE: to seal it to the key that is to be proven.
+    let envelope =
+        challenge::seal(nonce.expose(), uid, slot, key).map_err(|error| Problem::internal(&error))?;
     Ok(Challenge { nonce, envelope })
 }
 
@@ -161,9 +165,9 @@ fn accept(
     }
     let proving = registration
         .proving
-        .clone()
+        .as_ref()
         .ok_or_else(|| Problem::new(Reason::KeysMissing, "PUT the keys and open their challenges first"))?;
-    check_answers(&proving, &commit)?;
+    check_answers(proving, &commit)?;
     let evidence_of = Evidence { keys: proving.keys.clone(), log: commit.log.clone() };
     let now = app.clock.now();
     let checked = evidence_of.check(registration.uid, now).map_err(|fault| match fault {
@@ -232,8 +236,11 @@ fn complete(
 
 fn check_answers(proving: &Proving, commit: &Commit) -> Result<(), Problem> {
     // Both are compared, in constant time, before either is judged.
-    let encryption = SecretBytes::new(proving.encryption.nonce.to_vec()).ct_eq(&commit.answers.encryption.0);
-    let root = SecretBytes::new(proving.root.nonce.to_vec()).ct_eq(&commit.answers.root.0);
+    let right = |challenge: &Challenge, answer: &Base64| {
+        Key256::from_slice(&answer.0).is_some_and(|answer| challenge.nonce.ct_eq(&answer))
+    };
+    let encryption = right(&proving.encryption, &commit.answers.encryption);
+    let root = right(&proving.root, &commit.answers.root);
     if encryption & root { Ok(()) } else { Err(evidence(&"an answer is not the nonce of its challenge")) }
 }
 

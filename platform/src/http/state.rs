@@ -36,6 +36,8 @@ pub struct ReceiptSigner {
     certificate: Vec<u8>,
 }
 
+life_sys::secret_types!(ReceiptSigner);
+
 impl ReceiptSigner {
     /// Signs a receipt over a signature digest.
     ///
@@ -81,6 +83,8 @@ pub struct App {
     /// Who works on the file of which upload.
     pub turns: Turns,
 }
+
+life_sys::secret_types!(App);
 
 impl App {
     /// Opens everything `serve` needs; the CA need not be there.

@@ -1,6 +1,7 @@
 //! Registrations on their way: begun, approved, proven, committed (FORMATS §8).
 
 use life_pki::{ParticipantKind, Timestamp, Uid};
+use life_sys::secret::Key256;
 use rusqlite::{Connection, Row, params};
 
 use crate::authority::evidence::{Evidence, Keys};
@@ -52,16 +53,16 @@ impl State {
 pub type RegistrationId = [u8; 16];
 
 /// What possession of a key that does not sign is proven with.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// What the answer must be.
-    pub nonce: [u8; 32],
+    pub nonce: Key256,
     /// The nonce, sealed to the key.
     pub envelope: Vec<u8>,
 }
 
+life_sys::secret_types!(Challenge);
+
 /// Keys that were handed in, with their challenges.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proving {
     /// The keys.
     pub keys: Keys,
@@ -70,6 +71,8 @@ pub struct Proving {
     /// For the root credential.
     pub root: Challenge,
 }
+
+life_sys::secret_types!(Proving);
 
 /// What a valid commit handed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +84,6 @@ pub struct Accepted {
 }
 
 /// One registration.
-#[derive(Clone, Debug)]
 pub struct Registration {
     /// Its name.
     pub id: RegistrationId,
@@ -102,6 +104,8 @@ pub struct Registration {
     /// The evidence, once valid.
     pub accepted: Option<Accepted>,
 }
+
+life_sys::secret_types!(Registration);
 
 impl Registration {
     /// The evidence the CA asks for, once a commit was accepted.
@@ -214,8 +218,9 @@ pub fn set_proving(tx: &Connection, id: &RegistrationId, proving: &Proving) -> R
             proving.keys.signature_csr.0,
             proving.keys.encryption_spki.0,
             proving.keys.root_spki.0,
-            proving.encryption.nonce,
-            proving.root.nonce,
+            // EXPOSE: they stand in the database until the registration is over.
+            proving.encryption.nonce.expose(),
+            proving.root.nonce.expose(),
             proving.encryption.envelope,
             proving.root.envelope,
             id
@@ -281,9 +286,13 @@ fn proving(row: &Row<'_>) -> Result<Option<Proving>, Error> {
         encryption_spki: Base64(row.get(9)?),
         root_spki: Base64(row.get(10)?),
     };
-    let encryption = Challenge { nonce: row.get(11)?, envelope: row.get(13)? };
-    let root = Challenge { nonce: row.get(12)?, envelope: row.get(14)? };
+    let encryption = Challenge { nonce: nonce(row, 11)?, envelope: row.get(13)? };
+    let root = Challenge { nonce: nonce(row, 12)?, envelope: row.get(14)? };
     Ok(Some(Proving { keys, encryption, root }))
+}
+
+fn nonce(row: &Row<'_>, column: usize) -> rusqlite::Result<Key256> {
+    Ok(Key256::take(&mut row.get(column)?))
 }
 
 fn accepted(row: &Row<'_>) -> rusqlite::Result<Option<Accepted>> {

@@ -78,6 +78,8 @@ pub struct Sealing<'a> {
     start: Bytes,
 }
 
+life_sys::secret_types!(Sealing<'static>);
+
 /// A stream that is sealed but for its trailer.
 pub struct SealedContent<'a> {
     sealing: Sealing<'a>,
@@ -85,6 +87,8 @@ pub struct SealedContent<'a> {
     plaintext_size: u64,
     size: u64,
 }
+
+life_sys::secret_types!(SealedContent<'static>);
 
 impl<'a> Sealing<'a> {
     /// Begins a stream, under a fresh key.

@@ -53,6 +53,8 @@ pub struct Registration {
     pub state: State,
 }
 
+life_sys::secret_types!(Registration);
+
 #[derive(Serialize)]
 struct Begin<'a> {
     kind: &'a str,

@@ -76,6 +76,8 @@ struct Outgoing {
     descriptors: Vec<OwnedFd>,
 }
 
+life_sys::secret_types!(Outgoing);
+
 impl Vault {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)

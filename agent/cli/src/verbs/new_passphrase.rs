@@ -47,6 +47,8 @@ pub enum Way {
     Direct(Wire),
 }
 
+life_sys::secret_types!(Way);
+
 impl Way {
     /// What the request says, and what goes with its ticket.
     pub fn source(self) -> (Wire, Option<OwnedFd>) {

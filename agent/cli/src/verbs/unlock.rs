@@ -54,6 +54,8 @@ enum Way {
     Direct(v1::secret::Source),
 }
 
+life_sys::secret_types!(Way);
+
 /// Runs the verb.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let pkcs12 = Input::open(&arguments.file).await?.read_all(PKCS12_LIMIT, "a software certificate").await?;

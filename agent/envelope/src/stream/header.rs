@@ -132,6 +132,8 @@ pub struct StreamKey {
     announced: Announced,
 }
 
+life_sys::secret_types!(StreamKey);
+
 impl StreamKey {
     /// Draws a fresh key for a document.
     ///

@@ -35,6 +35,8 @@ pub struct Opener {
     commitment: [u8; 32],
 }
 
+life_sys::secret_types!(Opener);
+
 /// What came after the last segment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ending {

@@ -26,6 +26,8 @@ pub struct Sealer {
     announced: Announced,
 }
 
+life_sys::secret_types!(Sealer);
+
 impl Sealer {
     /// Starts a stream for these root credentials. Returns everything that stands before the first segment: magic,
     /// version, envelope and Tink's header.

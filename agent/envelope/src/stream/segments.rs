@@ -18,6 +18,8 @@ pub(super) struct Segments {
     next: Option<u32>,
 }
 
+life_sys::secret_types!(Segments);
+
 impl Segments {
     pub(super) fn new(key: &StreamKey, salt: &[u8; 32], prefix: [u8; PREFIX]) -> Result<Self, Error> {
         let key = key.derive_segment_key(salt)?;

@@ -22,6 +22,8 @@ pub struct TrailerKey {
     header: [u8; TINK_HEADER],
 }
 
+life_sys::secret_types!(TrailerKey);
+
 impl TrailerKey {
     /// Derives the key from the stream's key and Tink's header.
     ///

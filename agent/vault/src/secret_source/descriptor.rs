@@ -30,6 +30,8 @@ pub(crate) struct Reading {
     have: usize,
 }
 
+life_sys::secret_types!(Reading);
+
 impl Reading {
     pub(super) fn new(stream: Stream, expected: Expected) -> Self {
         let times = match expected {

@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Prompt(Box<Asking>),
 }
 
+life_sys::secret_types!(Source);
+
 /// What a request's source comes to.
 pub(crate) enum Begun {
     /// The secret is there.
@@ -34,6 +36,8 @@ pub(crate) enum Begun {
     /// The vault makes it, and delivers it here.
     Made(OwnedFd),
 }
+
+life_sys::secret_types!(Begun);
 
 /// Begins with a secret that opens something.
 pub(crate) fn known(source: SecretSource, descriptors: Vec<OwnedFd>) -> Result<Begun, VaultError> {

@@ -88,6 +88,8 @@ pub struct Journal {
     state: State,
 }
 
+life_sys::secret_types!(Journal);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// No upload of this call stands in it.
@@ -99,11 +101,12 @@ enum State {
 }
 
 /// The MACs of the entries, each over the one before too.
-#[derive(Clone)]
 struct Chain {
     key: hmac::Key,
     last: [u8; TAG],
 }
+
+life_sys::secret_types!(Chain);
 
 impl Chain {
     fn new(key: &[u8; 32]) -> Self {

@@ -28,6 +28,8 @@ pub struct Resumed<'a> {
     pub begun: Begun,
 }
 
+life_sys::secret_types!(Resumed<'static>);
+
 impl Documents<'_> {
     /// Takes up what an earlier call began, if that is the same but for the content, which is compared as it comes.
     ///

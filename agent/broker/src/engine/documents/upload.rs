@@ -110,6 +110,8 @@ pub struct Started<'a> {
     trailer: Option<Trailer>,
 }
 
+life_sys::secret_types!(Started<'static>);
+
 /// SHA-256 of the value of a stream's signature.
 fn digest_of(sealed: &SealedStream) -> Result<[u8; 32]> {
     sealed.signature_digest.as_slice().try_into().map_err(Error::internal)

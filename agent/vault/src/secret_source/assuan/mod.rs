@@ -36,6 +36,8 @@ pub(crate) struct Asking {
     talk: Conversation,
 }
 
+life_sys::secret_types!(Asking);
+
 impl Asking {
     pub(super) fn new(input: Stream, output: Stream, prompt: Prompt, wanted: Wanted) -> Self {
         Self { input, output, talk: Conversation::new(prompt, wanted) }
@@ -104,6 +106,8 @@ struct Conversation {
     first: Option<SecretBytes>,
     total: usize,
 }
+
+life_sys::secret_types!(Conversation);
 
 impl Conversation {
     fn new(prompt: Prompt, wanted: Wanted) -> Self {

@@ -51,6 +51,8 @@ pub(super) fn escape(text: &str) -> String {
 /// What a person typed, as far as it has come. It has its final size from the start, so that it never moves.
 pub(super) struct Typed(Zeroizing<Vec<u8>>);
 
+life_sys::secret_types!(Typed);
+
 impl Typed {
     pub(super) fn new() -> Self {
         Self(Zeroizing::new(Vec::with_capacity(MAX_SECRET)))
