@@ -20,6 +20,7 @@ use crate::events::Events;
 use crate::names;
 use crate::platform::{Binding, Client};
 use crate::unlock::own_chain_fault;
+use crate::unlockings::Unlockings;
 use crate::upstream::Upstream;
 use crate::vault::Session;
 
@@ -161,6 +162,8 @@ impl Identity {
 
 /// All unlocked identities.
 pub struct Identities {
+    /// Who is about to be one.
+    pub unlockings: Unlockings,
     events: Arc<Events>,
     map: Mutex<Map>,
     handles: AtomicU64,
@@ -200,6 +203,13 @@ impl Map {
     fn locked_since(&self, uid: Uid, began: Epoch) -> bool {
         self.all.max(self.single.get(&uid).copied().unwrap_or_default()) > began.0
     }
+
+    fn check_still_wanted(&self, uid: Uid, began: Epoch) -> Result<()> {
+        if self.locked_since(uid, began) {
+            return Err(Fault::CredentialLocked.because("the user was locked meanwhile"));
+        }
+        Ok(())
+    }
 }
 
 /// The moment an unlocking began; one that its user was locked after comes to nothing.
@@ -209,7 +219,7 @@ pub struct Epoch(u64);
 impl Identities {
     /// None yet.
     pub fn new(events: Arc<Events>) -> Self {
-        Self { events, map: Mutex::default(), handles: AtomicU64::new(1) }
+        Self { unlockings: Unlockings::default(), events, map: Mutex::default(), handles: AtomicU64::new(1) }
     }
 
     fn map(&self) -> MutexGuard<'_, Map> {
@@ -236,6 +246,14 @@ impl Identities {
         if map.identities.len() < limit || replaces { Ok(()) } else { Err(Fault::TooManyIdentities.into()) }
     }
 
+    /// Checks that a user who is being unlocked was not locked meanwhile.
+    ///
+    /// # Errors
+    /// CREDENTIAL_LOCKED.
+    pub fn check_still_wanted(&self, uid: Uid, began: Epoch) -> Result<()> {
+        self.map().check_still_wanted(uid, began)
+    }
+
     /// Adds an identity; one of the same user is locked.
     ///
     /// # Errors
@@ -243,9 +261,7 @@ impl Identities {
     pub fn insert(&self, identity: Arc<Identity>, began: Epoch, limit: usize) -> Result<()> {
         let replaced = {
             let mut map = self.map();
-            if map.locked_since(identity.uid, began) {
-                return Err(Fault::CredentialLocked.because("the user was locked meanwhile"));
-            }
+            map.check_still_wanted(identity.uid, began)?;
             if map.identities.len() >= limit && !map.identities.contains_key(&identity.uid) {
                 return Err(Fault::TooManyIdentities.into());
             }
@@ -289,36 +305,30 @@ impl Identities {
         self.map().identities.values().cloned().collect()
     }
 
-    /// Locks one user, and ends what is under way to unlock it. Asked for at once; the future is ready when the vault
-    /// has wiped the keys, and says whether the user was unlocked.
-    ///
-    /// # Errors
-    /// VAULT_UNAVAILABLE when the vault neither answers nor is replaced.
-    pub fn lock(&self, uid: Uid, cause: Cause) -> impl Future<Output = Result<bool>> + use<> {
+    /// Notes that the vault is about to wipe a user's keys, and ends what is under way to unlock it; returns whether it was
+    /// unlocked.
+    pub fn forget(&self, uid: Uid, cause: Cause) -> bool {
         let removed = {
             let mut map = self.map();
             map.note(uid);
             map.identities.remove(&uid)
         };
-        let locking = removed.map(|identity| {
-            self.end(&identity, cause);
-            identity.session.lock()
-        });
-        async move {
-            match locking {
-                Some(locking) => locking.await.map(|()| true),
-                None => Ok(false),
-            }
+        self.unlockings.end(Some(uid));
+        if let Some(identity) = &removed {
+            identity.session.forget();
+            self.end(identity, cause);
         }
+        removed.is_some()
     }
 
-    /// Notes that the vault has wiped everything, or is about to; returns how many there were.
+    /// Notes that the vault has wiped everything, or is about to, and ends every unlocking; returns how many there were.
     pub fn forget_all(&self, cause: Cause) -> usize {
         let removed = {
             let mut map = self.map();
             map.note_all();
             std::mem::take(&mut map.identities)
         };
+        self.unlockings.end(None);
         for identity in removed.values() {
             identity.session.forget();
             self.end(identity, cause);
@@ -342,7 +352,7 @@ mod tests {
         let identities = Identities::new(Arc::default());
         let [one, two] = [1, 2].map(|n| Uid::from_random([n; 16]));
         let began = identities.epoch();
-        drop(identities.lock(one, Cause::Requested));
+        assert!(!identities.forget(one, Cause::Requested));
         assert!(identities.map().locked_since(one, began));
         assert!(!identities.map().locked_since(two, began));
         let began = identities.epoch();
@@ -355,7 +365,7 @@ mod tests {
         for n in 0..=u16::try_from(REMEMBERED).unwrap() {
             let mut random = [0; 16];
             random[..2].copy_from_slice(&n.to_be_bytes());
-            drop(identities.lock(Uid::from_random(random), Cause::Requested));
+            identities.forget(Uid::from_random(random), Cause::Requested);
         }
         assert!(identities.map().single.len() <= REMEMBERED);
         assert!(identities.map().locked_since(Uid::from_random([0; 16]), began));

@@ -31,6 +31,7 @@ mod socket;
 mod start;
 mod tickets;
 mod unlock;
+mod unlockings;
 mod upstream;
 mod vault;
 mod weight;

@@ -20,6 +20,7 @@ use crate::error::{Error, Fault, Result};
 use crate::identities::{Epoch, Identity, Root};
 use crate::platform::{Binding, Me, identified};
 use crate::secrets::Ready;
+use crate::unlockings::Unlocking;
 use crate::upstream::Upstream;
 use crate::vault::{Opened, Session};
 
@@ -33,6 +34,8 @@ pub struct SoftwareCertificate {
     pub expected: Option<Uid>,
     /// When it was asked for.
     pub began: Epoch,
+    /// Ends when its user is locked.
+    pub unlocking: Unlocking,
 }
 
 life_sys::secret_types!(SoftwareCertificate);
@@ -40,19 +43,22 @@ life_sys::secret_types!(SoftwareCertificate);
 /// Unlocks a software certificate.
 ///
 /// # Errors
-/// As `Credentials.Unlock`. Nothing stays open in the vault then.
+/// As `Credentials.Unlock`; CREDENTIAL_LOCKED as soon as the user is locked. Nothing stays open in the vault then.
 pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate) -> Result<Arc<Identity>> {
     let limit = agent.config().limits.max_identities.0;
     agent.identities.check_room(limit, credential.expected)?;
     let binding = agent.platform.bound().await?;
-    let SoftwareCertificate { pkcs12, secret, expected, began } = credential;
+    let SoftwareCertificate { pkcs12, secret, expected, began, unlocking } = credential;
     let now = clock::now()?.unix();
     let open = |source, descriptors| {
         agent.vault.open_software_certificate(pkcs12, source, descriptors, now, expected)
     };
-    let opened = secret.give(open).await?;
+    let opened = unlocking.run(secret.give(open)).await?;
+    unlocking.is_of(opened.uid);
+    agent.identities.check_still_wanted(opened.uid, began)?;
     // Somebody may have taken long to type; what comes now is judged by the time now.
-    let identity = Arc::new(open_account(agent, binding, opened, clock::now()?).await?);
+    let opening = open_account(agent, binding, opened, clock::now()?);
+    let identity = Arc::new(unlocking.run(opening).await?);
     agent.identities.insert(identity.clone(), began, limit)?;
     Ok(identity)
 }

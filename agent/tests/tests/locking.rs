@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use life_e2e::{Agent, Platform, Reason, User, streams};
+use life_e2e::agent::Clients;
+use life_e2e::{Agent, Platform, Reason, Tap, User, streams, users};
 use life_proto::v1;
 use v1::ParticipantKind;
 
@@ -193,3 +194,60 @@ async fn a_deadline_and_a_vanished_client_end_the_work() {
     let header = v1::EncryptStreamHeader { user: user.name.clone(), ..Default::default() };
     streams::encrypt(&mut clients, header, &plaintext).await.unwrap();
 }
+
+/// A platform that answers no more leaves an unlocking in the middle, its keys open in the vault: a lock ends it all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_closes_what_an_unlocking_has_open_however_long_the_platform_takes() {
+    let platform = Platform::start();
+    let tap = Tap::to(&platform).await;
+    let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
+    agent.run();
+    let mut clients = agent.clients().await;
+    let other = User::ready(&mut clients, ParticipantKind::Patient).await;
+    let user = User::register(&mut clients, ParticipantKind::Patient).await;
+    let vault = clients.vault_pid().await;
+    let used = async |clients: &mut Clients| {
+        clients.status().await.vault_memory.map(|memory| memory.used_bytes).unwrap_or_default()
+    };
+    for (everybody, named) in [(false, true), (false, false), (true, false)] {
+        // The vault's word may be a second old.
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let before = used(&mut clients).await;
+        tap.hold_next();
+        let request = v1::UnlockRequest {
+            user: if named { user.name.clone() } else { String::new() },
+            ..user.unlock_request()
+        };
+        let mut unlocking = clients.clone();
+        let unlocking = tokio::spawn(async move { users::unlock(&mut unlocking, request).await });
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        while used(&mut clients).await < before + OPEN {
+            assert!(tokio::time::Instant::now() < end, "nothing was opened");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tap.held().await;
+        if everybody {
+            clients.agent.lock(v1::LockRequest {}).await.unwrap();
+        } else {
+            let lock = v1::LockCredentialRequest { user: user.name.clone() };
+            assert!(!clients.credentials.lock(lock).await.unwrap().into_inner().was_unlocked);
+        }
+        // The platform still holds its answer.
+        let ended = tokio::time::timeout(Duration::from_secs(10), unlocking).await;
+        assert_eq!(ended.expect("the unlocking hangs").unwrap().reason(), "CREDENTIAL_LOCKED");
+        let end = tokio::time::Instant::now() + Duration::from_secs(10);
+        while used(&mut clients).await >= before + OPEN {
+            assert!(tokio::time::Instant::now() < end, "it stays open");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tap.release();
+        if !everybody {
+            clients.crypto.sign(small(&other)).await.unwrap();
+        }
+        assert_eq!(clients.vault_pid().await, vault);
+    }
+    user.unlock(&mut clients).await;
+}
+
+/// The least that open keys take.
+const OPEN: u64 = 4 * 1024;

@@ -73,7 +73,7 @@ errors! {
     PromptFailed = 18, "the prompt failed";
     /// Nothing came, too much, or something that is no text.
     SecretUnusable = 19, "the secret is empty, too long or no text";
-    /// The wait was given up by CancelSecret or LockAll.
+    /// It was given up by CancelSecret, LockAll or LockUser.
     SecretWithdrawn = 20, "the wait for the secret was given up";
 
     /// A new secret has too few bytes.

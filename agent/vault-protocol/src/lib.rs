@@ -6,8 +6,8 @@
 //! `SCM_RIGHTS` on the first bytes of its frame ([`Request::descriptors`] says how many).
 //!
 //! The vault writes an answer before it reads on, so the broker must go on reading while it writes. A request takes
-//! effect when it is answered; only this order is kept: what was read before a LockAll or CancelSecret does not get
-//! past it.
+//! effect when it is answered; only this order is kept: what was read before a LockAll, LockUser or CancelSecret does
+//! not get past it.
 //!
 //! No request has the id 0. A vault that cannot start sends one answer with that id, the error why, and ends.
 //!

@@ -208,8 +208,15 @@ pub enum Request {
         /// The session.
         session: SessionId,
     },
-    /// Wipes every session's keys and gives up every wait for a secret.
+    /// Wipes every session's keys and gives up every request for a secret and what is done with one. Answered when nothing
+    /// is left of them, of accounts that are being made apart.
     LockAll,
+    /// The same for one user: whatever is open or being opened. What is being opened and does not say for whom comes to
+    /// nothing if it turns out to be this user's.
+    LockUser {
+        /// The user.
+        uid: Uid,
+    },
     /// Computes the MAC of a pin store under a key that comes from the root key seal.
     Mac {
         /// The session.
@@ -328,6 +335,8 @@ kinds! {
     Lock = 14,
     /// [`Request::LockAll`].
     LockAll = 15,
+    /// [`Request::LockUser`].
+    LockUser = 16,
 }
 
 impl Request {
@@ -343,6 +352,7 @@ impl Request {
             Self::GenerateAccount { .. } => RequestKind::GenerateAccount,
             Self::Lock { .. } => RequestKind::Lock,
             Self::LockAll => RequestKind::LockAll,
+            Self::LockUser { .. } => RequestKind::LockUser,
             Self::Mac { .. } => RequestKind::Mac,
             Self::OpenRoot { .. } => RequestKind::OpenRoot,
             Self::OpenSoftwareCertificate { .. } => RequestKind::OpenSoftwareCertificate,

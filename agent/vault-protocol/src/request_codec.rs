@@ -38,6 +38,7 @@ impl Request {
             }
             Self::Lock { session } => out.u64(session.0),
             Self::LockAll | Self::Status => {}
+            Self::LockUser { uid } => out.raw(uid.as_bytes()),
             Self::Mac { session, data } => {
                 out.u64(session.0);
                 out.bytes(data);
@@ -132,6 +133,7 @@ impl Request {
             RequestKind::CancelSecret => Self::CancelSecret { request: input.u64()? },
             RequestKind::Lock => Self::Lock { session: SessionId(input.u64()?) },
             RequestKind::LockAll => Self::LockAll,
+            RequestKind::LockUser => Self::LockUser { uid: uid(&mut input)? },
         };
         input.finish()?;
         Ok(request)

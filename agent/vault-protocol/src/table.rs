@@ -59,6 +59,7 @@ pub const TABLE: &[Row] = &[
     row(State::Vault, RequestKind::OpenSoftwareCertificate, Next::To(State::Opened)),
     row(State::Vault, RequestKind::CancelSecret, Next::Same),
     row(State::Vault, RequestKind::LockAll, Next::Same),
+    row(State::Vault, RequestKind::LockUser, Next::Same),
     row(State::Generated, RequestKind::AnswerChallenge, Next::Same),
     row(State::Generated, RequestKind::CommitAccount, Next::To(State::Committed)),
     row(State::Generated, RequestKind::DiscardAccount, Next::Gone),

@@ -69,6 +69,7 @@ fn requests() -> Vec<Request> {
         Request::CancelSecret { request: 9 },
         Request::Lock { session },
         Request::LockAll,
+        Request::LockUser { uid: uid() },
     ]
 }
 

@@ -12,6 +12,8 @@ use life_sys::secret::{Key256, SecretBytes};
 use life_vault_protocol::table::{Next, lookup};
 use life_vault_protocol::{RequestKind, State, VaultError};
 
+use crate::lockings::{Epoch, Lockings};
+
 /// The most sessions at once.
 pub(crate) const MAX_SESSIONS: usize = 68;
 /// The most pending accounts at once.
@@ -97,29 +99,42 @@ impl Pending {
 /// All sessions and pending accounts.
 #[derive(Default)]
 pub(crate) struct Keep {
-    sessions: Mutex<HashMap<u64, Arc<RwLock<Stage>>>>,
+    sessions: Mutex<Sessions>,
     pendings: Mutex<HashMap<u64, Arc<Pending>>>,
-    /// How often everything was locked.
+    /// The present moment, for who need not look at the rest.
     epoch: AtomicU64,
 }
 
-/// The moment a request came in: what is opened for it counts only if nothing was locked since.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Epoch(u64);
+#[derive(Default)]
+struct Sessions {
+    open: HashMap<u64, Session>,
+    lockings: Lockings,
+}
+
+/// A session, and whose it is.
+struct Session {
+    uid: Uid,
+    stage: Arc<RwLock<Stage>>,
+}
 
 impl Keep {
     /// The number of sessions and pending accounts.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (guard(&self.sessions).len(), guard(&self.pendings).len())
+        (guard(&self.sessions).open.len(), guard(&self.pendings).len())
     }
 
+    /// The present moment: what is opened for a request that came in then counts only if its user was not locked since.
     pub(crate) fn epoch(&self) -> Epoch {
         Epoch(self.epoch.load(Ordering::SeqCst))
     }
 
     /// Checks that there is room for one more session; [`Keep::add_session`] checks again.
     pub(crate) fn session_room(&self) -> Result<(), VaultError> {
-        if guard(&self.sessions).len() < MAX_SESSIONS { Ok(()) } else { Err(VaultError::TooManySessions) }
+        if guard(&self.sessions).open.len() < MAX_SESSIONS {
+            Ok(())
+        } else {
+            Err(VaultError::TooManySessions)
+        }
     }
 
     /// Checks that there is room for one more pending account; [`Keep::add_pending`] checks again.
@@ -127,14 +142,16 @@ impl Keep {
         if guard(&self.pendings).len() < MAX_PENDINGS { Ok(()) } else { Err(VaultError::TooManyPendings) }
     }
 
-    /// Keeps an open credential, unless everything was locked since its request came in.
+    /// Keeps an open credential, unless its user was locked since its request came in.
     pub(crate) fn add_session(&self, opened: SoftwareCertificate, since: Epoch) -> Result<u64, VaultError> {
+        let uid = opened.uid();
         let mut sessions = guard(&self.sessions);
-        if self.epoch() != since {
+        if sessions.lockings.since(since, uid) {
             return Err(VaultError::SecretWithdrawn);
         }
-        let handle = fresh_handle(&sessions, MAX_SESSIONS).ok_or(VaultError::TooManySessions)?;
-        sessions.insert(handle, Arc::new(RwLock::new(Stage::Opened(Box::new(opened)))));
+        let handle = fresh_handle(&sessions.open, MAX_SESSIONS).ok_or(VaultError::TooManySessions)?;
+        let stage = Arc::new(RwLock::new(Stage::Opened(Box::new(opened))));
+        sessions.open.insert(handle, Session { uid, stage });
         Ok(handle)
     }
 
@@ -178,20 +195,22 @@ impl Keep {
 
     /// Forgets a session and wipes its keys; returns when no operation uses them any more.
     pub(crate) fn lock(&self, handle: u64) -> Result<(), VaultError> {
-        let session = guard(&self.sessions).remove(&handle).ok_or(VaultError::UnknownSession)?;
-        wipe(&session);
+        let session = guard(&self.sessions).open.remove(&handle).ok_or(VaultError::UnknownSession)?;
+        wipe(&session.stage);
         Ok(())
     }
 
-    /// Forgets every session and wipes their keys. Pending accounts stay, until they expire: they are no unlocked
-    /// credentials, and their registration would be lost.
-    pub(crate) fn lock_all(&self) {
+    /// Forgets the sessions of a user, or of everybody, and wipes their keys; says which they were. Pending accounts
+    /// stay, until they expire: they are no unlocked credentials, and their registration would be lost.
+    pub(crate) fn lock_all(&self, of: Option<Uid>) -> Vec<u64> {
         let sessions: Vec<_> = {
             let mut sessions = guard(&self.sessions);
-            self.epoch.fetch_add(1, Ordering::SeqCst);
-            sessions.drain().collect()
+            let Epoch(now) = sessions.lockings.note(of);
+            self.epoch.store(now, Ordering::SeqCst);
+            sessions.open.extract_if(|_, session| of.is_none_or(|uid| session.uid == uid)).collect()
         };
-        sessions.iter().for_each(|(_, session)| wipe(session));
+        sessions.iter().for_each(|(_, session)| wipe(&session.stage));
+        sessions.into_iter().map(|(handle, _)| handle).collect()
     }
 
     /// A pending account that the table allows the request for.
@@ -239,7 +258,8 @@ impl Keep {
     }
 
     fn session(&self, handle: u64) -> Result<Arc<RwLock<Stage>>, VaultError> {
-        guard(&self.sessions).get(&handle).cloned().ok_or(VaultError::UnknownSession)
+        let sessions = guard(&self.sessions);
+        sessions.open.get(&handle).map(|session| session.stage.clone()).ok_or(VaultError::UnknownSession)
     }
 }
 
@@ -343,7 +363,7 @@ mod tests {
     fn pending_accounts_expire_and_are_cleared() {
         let (keep, handle, since) = keep_with_one();
         assert_eq!(keep.expire_pendings(since + PENDING_LIFE / 2), Some(since + PENDING_LIFE));
-        keep.lock_all();
+        keep.lock_all(None);
         assert!(keep.pending(handle, EXPORT).is_ok());
         assert_eq!(keep.expire_pendings(since + PENDING_LIFE), None);
         assert_eq!(keep.counts(), (0, 0));

@@ -50,6 +50,7 @@ impl Room {
                 | RequestKind::DiscardAccount
                 | RequestKind::Lock
                 | RequestKind::LockAll
+                | RequestKind::LockUser
                 | RequestKind::Status,
             ) => return Ok(Lease { room: self, bytes: 0 }),
             Some(RequestKind::ExportSoftwareCertificate | RequestKind::OpenSoftwareCertificate) => {
@@ -141,6 +142,7 @@ mod tests {
         for request in [
             Request::Status,
             Request::LockAll,
+            Request::LockUser { uid: life_pki::Uid::from_random([1; 16]) },
             Request::Lock { session },
             Request::CancelSecret { request: 7 },
         ] {

@@ -8,14 +8,15 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use life_pki::Timestamp;
+use life_pki::{Timestamp, Uid};
 use life_sys::scratch::Protection;
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, VaultError};
 
 use crate::inbox::Inbox;
-use crate::keep::{Epoch, Keep};
+use crate::keep::Keep;
+use crate::lockings::Epoch;
 use crate::operations::{perform, perform_slow, undo};
 use crate::outbox::{Answers, Outbox};
 use crate::process::{Memory, ProcessError};
@@ -24,9 +25,12 @@ use crate::secret_source::{Begun, known, to_be};
 use crate::slow::{Claim, NewAccount, NewPassphrase, PendingCertificate, Slow, SlowJob, SlowWork};
 use crate::thread::{Desk, Gate};
 use crate::turns::{MAX_WORKERS, Turns, Worker};
+use crate::unanswered::Unanswered;
 use crate::waiter::{Purpose, Wait, Waiter};
 
-const SLOW_WORKERS: usize = 2;
+/// How long a lock waits for slow work where waiting longer, which ends with the end of this process, would cost others: a
+/// user's lock the sessions of everybody else, a lock of all the accounts that are being made.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Why serving ended before the broker closed its end.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +78,7 @@ struct Server {
     room: Room,
     slow: Slow,
     turns: Turns,
+    unanswered: Unanswered,
     waiter: Waiter,
     failure: Mutex<Option<ServeError>>,
 }
@@ -93,6 +98,7 @@ pub(crate) fn serve(
         room: Room::new(scratch),
         slow: Slow::default(),
         turns: Turns::default(),
+        unanswered: Unanswered::default(),
         waiter: Waiter::new().map_err(ServeError::Io)?,
         failure: Mutex::new(None),
     };
@@ -104,14 +110,15 @@ pub(crate) fn serve(
         closed.spawn(scope, &gate, "waiter", memory, move |desk| {
             serving.waiter.run(
                 desk,
+                |id| serving.unanswered.holds(id),
                 |wait, secret| serving.awaited(wait, secret),
                 |now| serving.keep.expire_pendings(now),
             );
         })?;
-        for _ in 0..SLOW_WORKERS {
-            closed.spawn(scope, &gate, "slow", memory, move |desk| serving.work_slowly(desk))?;
+        for worker in Worker::all_slow() {
+            closed.spawn(scope, &gate, "slow", memory, move |desk| serving.work_slowly(desk, worker))?;
         }
-        for worker in (0..quick_workers).map(Worker) {
+        for worker in Worker::all_quick(quick_workers) {
             closed.spawn(scope, &gate, "quick", memory, move |desk| serving.work_quickly(desk, worker))?;
         }
         tracing::info!(pid = std::process::id(), "the vault is ready");
@@ -167,14 +174,12 @@ impl Server {
     fn read(&self, worker: Worker) -> Result<Option<Task<'_>>, ServeError> {
         let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(received) = inbox.next(&self.room)? else { return Ok(None) };
+        let handle = received.request.as_ref().ok().and_then(|(request, _)| handle(request));
         // Before another worker can read a lock.
-        self.turns.begin(worker);
+        self.turns.begin(worker, handle.unwrap_or(received.id));
         let epoch = self.keep.epoch();
         let request = received.request.and_then(|(request, descriptors)| {
-            let waits = !descriptors.is_empty();
-            if waits {
-                self.waiter.reserve(received.id)?;
-            }
+            self.unanswered.note(received.id, &request)?;
             Ok(Read { request, descriptors, epoch })
         });
         Ok(Some(Task { id: received.id, lease: received.lease, since: Instant::now(), request }))
@@ -184,21 +189,22 @@ impl Server {
     fn take(&self, worker: Worker, (id, since): (u64, Instant), read: Read, answers: &mut Answers) {
         let Read { request, descriptors, epoch } = read;
         let kind = request.kind();
-        let awaits = !descriptors.is_empty();
         let passed_on = match request {
             Request::CancelSecret { request } => {
-                if self.waiter.withdraw(request) {
+                if self.unanswered.take(request) {
+                    self.waiter.wake();
                     answered(answers, request, since, kind, None, WITHDRAWN);
                 }
                 answered(answers, id, since, kind, None, Response::Done);
                 Ok(())
             }
-            Request::LockAll => {
-                let waiting = self.waiter.withdraw_all();
-                self.keep.lock_all();
-                self.turns.settle(worker);
-                for waiting in waiting {
-                    answered(answers, waiting, since, kind, None, WITHDRAWN);
+            Request::LockAll | Request::LockUser { .. } => {
+                let of = match request {
+                    Request::LockUser { uid } => Some(uid),
+                    _ => None,
+                };
+                for given_up in self.lock(worker, of, since) {
+                    answered(answers, given_up, since, kind, None, WITHDRAWN);
                 }
                 answered(answers, id, since, kind, None, Response::Done);
                 Ok(())
@@ -208,10 +214,12 @@ impl Server {
                 (self.keep.pending_room())
                     .and_then(|()| to_be(secret, descriptors))
                     .and_then(|begun| self.begin(id, since, purpose, begun))
+                    .map_err(|error| (error, Claim::Shared))
             }
             Request::ExportSoftwareCertificate { pending, certificates, issuers } => {
                 let work = SlowWork::Export { pending, certificates, issuers };
-                self.slow.push(SlowJob { id, since, work, claim: Claim::Ours })
+                let job = SlowJob { id, since, work, claim: Claim::Ours };
+                self.slow.push(job).map_err(|error| (error, Claim::Ours))
             }
             Request::OpenSoftwareCertificate { pkcs12, secret, now, expected } => (self.keep.session_room())
                 .and_then(|()| Timestamp::from_unix(now).map_err(|_| VaultError::Malformed))
@@ -219,31 +227,50 @@ impl Server {
                 .and_then(|(now, begun)| {
                     let certificate = PendingCertificate { pkcs12, now, expected, since: epoch };
                     self.begin(id, since, Purpose::Open(certificate), begun)
-                }),
+                })
+                .map_err(|error| (error, Claim::Shared)),
             request => {
                 let handle = handle(&request);
                 let response = guarded(|| perform(&self.keep, &self.room, request));
                 if kind == RequestKind::Lock {
-                    self.turns.settle(worker);
+                    self.turns.settle(worker, |about| Some(about) == handle);
                 }
                 answered(answers, id, since, kind, handle, response);
                 Ok(())
             }
         };
-        if let Err(error) = passed_on {
-            // Whoever gave up an announced wait has answered it.
-            if !awaits || self.waiter.withdraw(id) {
+        if let Err((error, claim)) = passed_on {
+            // Whoever gave it up has answered it.
+            if matches!(claim, Claim::Ours) || self.unanswered.take(id) {
                 answered(answers, id, since, kind, None, Response::Error(error));
             }
         }
     }
 
+    /// Locks a user, or everybody. Returns when their keys are wiped, and with them what anybody at work on them, or on a
+    /// passphrase that may be theirs, had of that; says which requests were given up by it.
+    fn lock(&self, worker: Worker, of: Option<Uid>, since: Instant) -> Vec<u64> {
+        let given_up = self.unanswered.take_all(of);
+        let sessions = self.keep.lock_all(of);
+        self.turns
+            .settle(worker, |about| of.is_none() || sessions.contains(&about) || given_up.contains(&about));
+        // What quick workers have passed on is in one of these places by now.
+        self.waiter.settle();
+        self.slow.drop_void(|id| !self.unanswered.holds(id));
+        let (_, pendings) = self.keep.counts();
+        let patience = (of.is_some() || pendings > 0).then(|| since + PATIENCE);
+        if !self.turns.settle_these(self.slow.concerned(of), patience) {
+            tracing::warn!("locked, but slow work goes on that will come to nothing");
+        }
+        given_up
+    }
+
     /// Sets to work with a secret that is there, makes one, or waits for it.
     fn begin(&self, id: u64, since: Instant, purpose: Purpose, begun: Begun) -> Result<(), VaultError> {
         let (work, claim) = match (begun, purpose) {
-            (Begun::There(passphrase), purpose) => (work(purpose, passphrase), Claim::Ours),
+            (Begun::There(passphrase), purpose) => (work(purpose, passphrase), Claim::Shared),
             (Begun::Made(fd), Purpose::Generate(account)) => {
-                (SlowWork::Generate { account, passphrase: NewPassphrase::Made(fd) }, Claim::Announced)
+                (SlowWork::Generate { account, passphrase: NewPassphrase::Made(fd) }, Claim::Shared)
             }
             (Begun::Made(_), Purpose::Open(_)) => return Err(VaultError::Malformed),
             (Begun::Awaited(source, seconds), purpose) => {
@@ -270,10 +297,11 @@ impl Server {
         }
     }
 
-    fn work_slowly(&self, desk: &Desk) {
-        while let Some(job) = self.slow.pop() {
+    fn work_slowly(&self, desk: &Desk, worker: Worker) {
+        while let Some(job) = self.slow.pop(worker, &self.turns) {
             let answers = self.slow_turn(job);
             desk.clear();
+            self.turns.end(worker);
             self.outbox.send(answers);
         }
     }
@@ -283,10 +311,11 @@ impl Server {
     fn slow_turn(&self, job: SlowJob) -> Answers {
         let SlowJob { id, since, work, mut claim } = job;
         let kind = work.kind();
+        let wanted = || matches!(claim, Claim::Ours) || self.unanswered.holds(id);
         let (response, certificate) = match self.room.set_aside(work.memory()) {
             // Nothing is derived and decrypted that would then be refused.
-            _ if work.is_void(self.keep.epoch()) => (WITHDRAWN, None),
-            Ok(_lease) => guarded_with(|| perform_slow(&self.keep, work)),
+            _ if !wanted() => (WITHDRAWN, None),
+            Ok(_lease) => guarded_with(|| perform_slow(&self.keep, work, &wanted)),
             Err(error) => (Response::Error(error), None),
         };
         if kind == RequestKind::GenerateAccount {
@@ -320,7 +349,7 @@ impl Server {
         kind: RequestKind,
         response: Response,
     ) {
-        if self.waiter.withdraw(id) {
+        if self.unanswered.take(id) {
             answered(answers, id, since, kind, None, response);
         } else {
             undo(&self.keep, &response);
@@ -331,7 +360,7 @@ impl Server {
     fn shut_down(&self) {
         self.slow.close();
         self.waiter.close();
-        self.keep.lock_all();
+        self.keep.lock_all(None);
         self.keep.clear_pendings();
     }
 }

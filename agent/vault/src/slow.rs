@@ -9,8 +9,9 @@ use life_pki::{ParticipantKind, Timestamp, Uid};
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::{PendingId, RequestKind, VaultError, WorkingKeyAlgorithm};
 
-use crate::keep::Epoch;
+use crate::lockings::Epoch;
 use crate::secret_source::Source;
+use crate::turns::{Turns, Worker};
 
 /// The most waiting pieces of work.
 const MAX_WAITING: usize = 64;
@@ -59,9 +60,13 @@ impl SlowWork {
         }
     }
 
-    /// Whether everything was locked since it was asked for.
-    pub(crate) fn is_void(&self, now: Epoch) -> bool {
-        matches!(self, Self::Open { certificate, .. } if certificate.since != now)
+    /// What a lock has to know of it.
+    fn concern(&self) -> Concern {
+        match self {
+            Self::Export { .. } => Concern::Kept,
+            Self::Generate { .. } => Concern::Nobody,
+            Self::Open { certificate, .. } => Concern::Opening(certificate.expected),
+        }
     }
 
     pub(crate) fn kind(&self) -> RequestKind {
@@ -87,17 +92,30 @@ life_sys::secret_types!(SlowJob);
 pub(crate) enum Claim {
     /// Nobody.
     Ours,
-    /// Whoever gives up the wait that was announced for it.
-    Announced,
+    /// Whoever gives it up.
+    Shared,
     /// The same; and where the secret came from can be asked again until then.
     Awaited { source: Source, deadline: Instant },
 }
 
 life_sys::secret_types!(Claim);
 
+/// Whom a piece of work concerns that a lock finds running.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    /// It works for an account that stays through a lock.
+    Kept,
+    /// It works with the keys of nobody who is known yet.
+    Nobody,
+    /// It opens the certificate of this user, or, as long as it is not open, of anybody.
+    Opening(Option<Uid>),
+}
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<SlowJob>,
+    /// What is being done, and by whom.
+    running: Vec<(Worker, Concern)>,
     closed: bool,
 }
 
@@ -124,14 +142,45 @@ impl Slow {
         Ok(())
     }
 
-    /// Waits for work; none when the queue was closed.
-    pub(crate) fn pop(&self) -> Option<SlowJob> {
+    /// Waits for work, and begins the worker's turn; none when the queue was closed.
+    pub(crate) fn pop(&self, worker: Worker, turns: &Turns) -> Option<SlowJob> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let mut queue = self
             .arrived
             .wait_while(queue, |queue| queue.jobs.is_empty() && !queue.closed)
             .unwrap_or_else(PoisonError::into_inner);
-        if queue.closed { None } else { queue.jobs.pop_front() }
+        let job = if queue.closed { None } else { queue.jobs.pop_front() }?;
+        // Before anybody can lock, who would find it neither waiting nor running.
+        queue.running.retain(|(other, _)| *other != worker);
+        queue.running.push((worker, job.work.concern()));
+        turns.begin(worker, job.id);
+        Some(job)
+    }
+
+    /// Drops the work that waits and is void.
+    pub(crate) fn drop_void(&self, void: impl Fn(u64) -> bool) {
+        let mut dropped = Vec::new();
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        for job in std::mem::take(&mut queue.jobs) {
+            let ours = matches!(job.claim, Claim::Ours);
+            if !ours && void(job.id) { dropped.push(job) } else { queue.jobs.push_back(job) }
+        }
+        drop(queue);
+        // Wiped, and descriptors closed, while nobody waits.
+        drop(dropped);
+    }
+
+    /// Who works, or did last, on what a lock of this user, or of everybody, concerns.
+    pub(crate) fn concerned(&self, of: Option<Uid>) -> Vec<Worker> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let concerned = |concern: Concern| match (of, concern) {
+            (_, Concern::Kept) => false,
+            (None, _) => true,
+            (Some(_), Concern::Nobody) => false,
+            // Whose it is will be known when it is open.
+            (Some(uid), Concern::Opening(whose)) => whose.is_none_or(|whose| whose == uid),
+        };
+        queue.running.iter().filter(|(_, concern)| concerned(*concern)).map(|(worker, _)| *worker).collect()
     }
 
     /// Drops what waits and sends the workers home.

@@ -1,8 +1,8 @@
 //! The one thread that waits, for secrets and for time to pass, so that nothing else ever does.
 
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use crate::secret_source::{Interest, Source};
 use crate::slow::{NewAccount, PendingCertificate};
 use crate::thread::Desk;
-
-/// The most waits at once.
-const MAX_WAITS: usize = 16;
+use crate::turns;
 
 /// A secret that is awaited.
 pub(crate) struct Wait {
@@ -47,10 +45,9 @@ impl Purpose {
 
 #[derive(Default)]
 struct Shared {
-    /// The frames whose answer still belongs to their wait, which ends when they are answered: whoever removes one
-    /// answers it.
-    open: HashSet<u64>,
     incoming: Vec<Wait>,
+    /// How often somebody wanted what was given up to be dropped.
+    asked: u64,
     closed: bool,
 }
 
@@ -59,6 +56,8 @@ life_sys::secret_types!(Shared);
 /// The waits, shared between quick workers and the waiting thread.
 pub(crate) struct Waiter {
     shared: Mutex<Shared>,
+    /// Up to which such wish it was.
+    dropped: AtomicU64,
     wake: OwnedFd,
 }
 
@@ -67,37 +66,24 @@ life_sys::secret_types!(Waiter);
 impl Waiter {
     pub(crate) fn new() -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { shared: Mutex::default(), wake })
+        Ok(Self { shared: Mutex::default(), dropped: AtomicU64::default(), wake })
     }
 
-    /// Announces a wait. It is done while the request is being read, so that whatever is read after it (a
-    /// cancellation, a lock) finds it.
-    pub(crate) fn reserve(&self, id: u64) -> Result<(), VaultError> {
-        let mut shared = self.shared();
-        if shared.open.len() >= MAX_WAITS {
-            return Err(VaultError::Busy);
-        }
-        if shared.open.insert(id) { Ok(()) } else { Err(VaultError::Malformed) }
-    }
-
-    /// Begins a wait that was announced, or goes on with one. One that was given up meanwhile is dropped by the thread.
+    /// Begins a wait, or goes on with one. One that was given up meanwhile is dropped by the thread.
     pub(crate) fn add(&self, wait: Wait) {
         self.shared().incoming.push(wait);
         self.wake();
     }
 
-    /// Gives a wait up; says whether there was one, which the caller then answers.
-    pub(crate) fn withdraw(&self, id: u64) -> bool {
-        let found = self.shared().open.remove(&id);
+    /// Waits until the thread has dropped all that was given up, and is wiped.
+    pub(crate) fn settle(&self) {
+        let asked = {
+            let mut shared = self.shared();
+            shared.asked += 1;
+            shared.asked
+        };
         self.wake();
-        found
-    }
-
-    /// Gives all waits up, and says which; the caller answers them.
-    pub(crate) fn withdraw_all(&self) -> Vec<u64> {
-        let ids = self.shared().open.drain().collect();
-        self.wake();
-        ids
+        turns::wait(None, || self.dropped.load(Ordering::SeqCst) >= asked);
     }
 
     /// Ends the waiting thread.
@@ -106,25 +92,30 @@ impl Waiter {
         self.wake();
     }
 
-    /// The waiting thread: hands each secret over as it comes. Between waits it calls `expire`, which says when it
-    /// wants to be called at the latest.
+    /// The waiting thread: hands each secret over as it comes, as long as its request is `open`. Between waits it calls
+    /// `expire`, which says when it wants to be called at the latest.
     pub(crate) fn run(
         &self,
         desk: &Desk,
+        open: impl Fn(u64) -> bool,
         hand_over: impl Fn(Wait, Result<SecretBytes, VaultError>),
         expire: impl Fn(Instant) -> Option<Instant>,
     ) {
+        let _gone = Gone(&self.dropped);
         let mut waits: Vec<Wait> = Vec::new();
         loop {
-            {
+            let asked = {
                 let mut shared = self.shared();
                 if shared.closed {
                     return;
                 }
                 waits.append(&mut shared.incoming);
-                // What was given up is dropped, and its descriptors closed.
-                waits.retain(|wait| shared.open.contains(&wait.id));
-            }
+                shared.asked
+            };
+            // What was given up is dropped, and its descriptors closed.
+            waits.retain(|wait| open(wait.id));
+            desk.clear();
+            self.dropped.store(asked, Ordering::SeqCst);
             let ready = match self.wait_for_any(&waits, expire(Instant::now())) {
                 Ok(ready) => ready,
                 Err(error) => {
@@ -133,7 +124,6 @@ impl Waiter {
                 }
             };
             waits = step(waits, ready, &hand_over);
-            desk.clear();
         }
     }
 
@@ -172,6 +162,15 @@ impl Waiter {
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says at the thread's end that it has nothing any more.
+struct Gone<'a>(&'a AtomicU64);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.store(u64::MAX, Ordering::SeqCst);
     }
 }
 

@@ -97,9 +97,9 @@ impl agent_server::Agent for AgentService {
     }
 
     async fn lock(&self, _: Request<LockRequest>) -> Result<Response<LockResponse>, Status> {
-        let count = self.0.identities.forget_all(v1::locked::Cause::Requested);
         self.0.tickets.void(None);
         self.0.prompts.void(None);
+        let count = self.0.identities.forget_all(v1::locked::Cause::Requested);
         // A vault that does not answer is replaced: the keys are gone with its process.
         self.0.vault.lock_all().await?;
         Ok(Response::new(LockResponse { locked_count: u32::try_from(count).unwrap_or(u32::MAX) }))

@@ -37,6 +37,7 @@ impl credentials_server::Credentials for Credentials {
         // Wrapped first, so that whatever follows wipes an inline secret.
         let asked = Asked::of(request.secret);
         let expected = names::parse_optional_user("user", &request.user)?;
+        let unlocking = self.0.identities.unlockings.begin(expected);
         let file = match request.credential {
             Some(unlock_request::Credential::SoftwareCertificate(file)) => file,
             None => return Err(Error::field("credential", "is missing").into()),
@@ -54,8 +55,9 @@ impl credentials_server::Credentials for Credentials {
         Ok(answer(call, stall, move |out| async move {
             let tell = |ticket| out.send(UnlockResponse { step: Some(Step::Ticket(ticket)) });
             let want = Want { agent: &agent, caller: caller.as_deref(), uid: expected };
-            let secret = want.known(asked, &file.file_name, tell).await?;
-            let credential = SoftwareCertificate { pkcs12: file.pkcs12.to_vec(), secret, expected, began };
+            let secret = unlocking.run(want.known(asked, &file.file_name, tell)).await?;
+            let pkcs12 = file.pkcs12.to_vec();
+            let credential = SoftwareCertificate { pkcs12, secret, expected, began, unlocking };
             let identity = unlock::software_certificate(&agent, credential).await?;
             out.send(UnlockResponse { step: Some(Step::Identity(identity.to_wire())) }).await
         }))
@@ -68,7 +70,9 @@ impl credentials_server::Credentials for Credentials {
         let uid = names::parse_user("user", &request.get_ref().user)?;
         self.0.tickets.void(Some(uid));
         self.0.prompts.void(Some(uid));
-        let was_unlocked = self.0.identities.lock(uid, v1::locked::Cause::Requested).await?;
+        let was_unlocked = self.0.identities.forget(uid, v1::locked::Cause::Requested);
+        // What is open, or about to be, whether or not its call has noticed.
+        self.0.vault.lock_user(uid).await?;
         Ok(Response::new(LockCredentialResponse { was_unlocked }))
     }
 

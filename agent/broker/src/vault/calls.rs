@@ -156,15 +156,7 @@ impl Session {
         ask!(self.vault, request, Response::Tag(tag) => tag)
     }
 
-    /// Wipes the session's keys: asked for at once, whatever becomes of the caller. The future is ready when they are
-    /// wiped, or their process is gone.
-    pub fn lock(&self) -> impl Future<Output = Result<()>> + use<> {
-        let locking = self.vault.locking(&Request::Lock { session: self.id });
-        self.locked.store(true, Ordering::Relaxed);
-        locking
-    }
-
-    /// Notes that the vault has wiped it already.
+    /// Notes that the vault has wiped it already, or is about to.
     pub fn forget(&self) {
         self.locked.store(true, Ordering::Relaxed);
     }
@@ -241,6 +233,11 @@ impl Vault {
     /// the process that had it is gone.
     pub fn lock_all(&self) -> impl Future<Output = Result<()>> + use<> {
         self.locking(&Request::LockAll)
+    }
+
+    /// The same for one user, unlocked or about to be.
+    pub fn lock_user(&self, uid: Uid) -> impl Future<Output = Result<()>> + use<> {
+        self.locking(&Request::LockUser { uid })
     }
 }
 

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use life_sys::descriptors::send_with_fds;
 use life_sys::secret::SecretBytes;
-use life_vault_protocol::{FrameDecoder, MemoryUse, Request, Response, VaultError, encode_request};
+use life_vault_protocol::{
+    FrameDecoder, MemoryUse, Request, RequestKind, Response, VaultError, encode_request,
+};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -137,7 +139,8 @@ impl Vault {
 
     /// Queues a request at once, so that it goes out even if nobody waits for the answer.
     fn post(&self, request: &Request, descriptors: Vec<OwnedFd>) -> Result<Waiting> {
-        let needs_person = !descriptors.is_empty();
+        let given_up =
+            matches!(request.kind(), RequestKind::GenerateAccount | RequestKind::OpenSoftwareCertificate);
         let id = self.0.last.fetch_add(1, Ordering::Relaxed) + 1;
         let frame = encode_request(id, request).map_err(|_| Fault::MessageTooLarge)?;
         let (sender, receiver) = oneshot::channel();
@@ -150,8 +153,7 @@ impl Vault {
             link
         };
         let link = link.ok_or_else(|| self.unavailable())?;
-        let waiting =
-            Waiting { vault: self.clone(), id, needs_person, receiver, closed: link.closed.clone() };
+        let waiting = Waiting { vault: self.clone(), id, given_up, receiver, closed: link.closed.clone() };
         if link.queue.try_send(Outgoing { frame, descriptors }).is_err() {
             // It has not read for very long, or is gone.
             link.closed.cancel();
@@ -165,7 +167,7 @@ impl Vault {
         let _ = self.post(request, Vec::new());
     }
 
-    /// Locks one session or all; the request goes out even if the caller goes away. Returns when the keys are wiped,
+    /// Locks one user or all; the request goes out even if the caller goes away. Returns when the keys are wiped,
     /// or the process that had them is gone and a fresh one is there.
     ///
     /// # Errors
@@ -284,12 +286,13 @@ impl Vault {
     }
 }
 
-/// A call on its way. When its caller goes away it is taken from the list, the vault's wait for a person ends, and
-/// what an answer on the last stretch opened is closed.
+/// A call on its way. When its caller goes away it is taken from the list, the vault gives up what it does for it with a
+/// secret, and what an answer on the last stretch opened is closed.
 struct Waiting {
     vault: Vault,
     id: u64,
-    needs_person: bool,
+    /// Whether the vault can give it up.
+    given_up: bool,
     receiver: oneshot::Receiver<Response>,
     closed: CancellationToken,
 }
@@ -305,7 +308,7 @@ impl Waiting {
                 return Err(Fault::VaultUnavailable.because("it did not answer in time"));
             }
         };
-        self.needs_person = false;
+        self.given_up = false;
         match response {
             Response::Error(error) => Err(error.into()),
             response => Ok(response),
@@ -320,7 +323,7 @@ impl Drop for Waiting {
         if let Ok(response) = self.receiver.try_recv() {
             return self.vault.reclaim(response);
         }
-        if self.needs_person {
+        if self.given_up {
             self.vault.tell(&Request::CancelSecret { request: self.id });
         }
     }

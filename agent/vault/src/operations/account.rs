@@ -26,8 +26,11 @@ pub(super) fn generate(
     keep: &Keep,
     account: NewAccount,
     passphrase: NewPassphrase,
+    wanted: &dyn Fn() -> bool,
 ) -> Result<Response, VaultError> {
     keep.pending_room()?;
+    // Each key takes long, one of RSA perhaps seconds.
+    let go_on = || if wanted() { Ok(()) } else { Err(VaultError::SecretWithdrawn) };
     let NewAccount { uid, kind, algorithm } = account;
     let passphrase = match passphrase {
         NewPassphrase::Given(secret) => secret,
@@ -38,6 +41,7 @@ pub(super) fn generate(
         }
     };
     let working_key = || {
+        go_on()?;
         match algorithm {
             WorkingKeyAlgorithm::P256 => PrivateKey::generate_p256(),
             WorkingKeyAlgorithm::Rsa3072 => PrivateKey::generate_rsa(3072),
@@ -53,7 +57,7 @@ pub(super) fn generate(
         authentication: working_key()?,
         signature: working_key()?,
         encryption: working_key()?,
-        root: PrivateKey::generate_rsa(ROOT_BITS).map_err(|_| Internal)?,
+        root: go_on().and_then(|()| PrivateKey::generate_rsa(ROOT_BITS).map_err(|_| Internal))?,
         history_key: Key256::init_with(|key| aws_lc_rs::rand::fill(key)).map_err(|_| Internal)?,
         passphrase,
         since: Instant::now(),

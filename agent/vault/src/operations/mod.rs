@@ -36,19 +36,26 @@ pub(crate) fn perform(keep: &Keep, room: &Room, request: Request) -> Response {
         | Request::ExportSoftwareCertificate { .. }
         | Request::GenerateAccount { .. }
         | Request::LockAll
+        | Request::LockUser { .. }
         | Request::OpenSoftwareCertificate { .. } => Err(VaultError::WrongState),
     })
 }
 
-/// Performs slow work; a certificate that a passphrase did not open is given back, for another try. Never inlined, as
-/// [`perform`].
+/// Performs slow work; a certificate that a passphrase did not open is given back, for another try. What is no longer wanted
+/// ends before its next step. Never inlined, as [`perform`].
 #[inline(never)]
-pub(crate) fn perform_slow(keep: &Keep, work: SlowWork) -> (Response, Option<PendingCertificate>) {
+pub(crate) fn perform_slow(
+    keep: &Keep,
+    work: SlowWork,
+    wanted: &dyn Fn() -> bool,
+) -> (Response, Option<PendingCertificate>) {
     let (result, certificate) = match work {
         SlowWork::Export { pending, certificates, issuers } => {
             (account::export(keep, pending, &certificates, &issuers), None)
         }
-        SlowWork::Generate { account, passphrase } => (account::generate(keep, account, passphrase), None),
+        SlowWork::Generate { account, passphrase } => {
+            (account::generate(keep, account, passphrase, wanted), None)
+        }
         SlowWork::Open { certificate, passphrase } => {
             (session::open(keep, &certificate, &passphrase), Some(certificate))
         }
