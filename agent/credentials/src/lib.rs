@@ -3,6 +3,7 @@
 //! What is read here comes from outside: files and seals are hostile until they have proved otherwise. Nothing here
 //! does I/O or asks for the time; the vault passes bytes, passphrases and the time in.
 
+pub mod card;
 mod decryption;
 mod error;
 mod export;

@@ -8,5 +8,8 @@ use life_credentials::fuzz_entry;
 
 #[test]
 fn seeds_and_what_is_made_of_them_do_no_harm() {
-    replay::replay(env!("CARGO_MANIFEST_DIR"), &[("pkcs12", fuzz_entry::pkcs12)]);
+    replay::replay(
+        env!("CARGO_MANIFEST_DIR"),
+        &[("card_object", fuzz_entry::card_object), ("pkcs12", fuzz_entry::pkcs12)],
+    );
 }

@@ -8,7 +8,7 @@ use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncr
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use der::{Decode, Encode};
 use life_sys::secret::SecretBytes;
-use rsa::pkcs1::DecodeRsaPublicKey;
+use rsa::pkcs1::{DecodeRsaPublicKey, EncodeRsaPublicKey};
 use rsa::traits::PublicKeyParts;
 use spki::SubjectPublicKeyInfoRef;
 use spki::der::asn1::ObjectIdentifier;
@@ -125,6 +125,25 @@ impl PublicKey {
         Ok(Self { algorithm, spki: spki_der.to_vec(), bits: bits.to_vec() })
     }
 
+    /// Makes a key of an RSA modulus and exponent, as cards give them.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_spki`].
+    pub fn from_modulus(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let [modulus, exponent] = [modulus, exponent].map(rsa::BigUint::from_bytes_be);
+        let key = rsa::RsaPublicKey::new(modulus, exponent).map_err(|_| KeyError::Unsupported)?;
+        let bits = key.to_pkcs1_der().map_err(|_| KeyError::Malformed)?;
+        Self::from_spki(&encode_spki(rsa_algorithm(bits.as_bytes())?, bits.as_bytes())?)
+    }
+
+    /// Makes a key of an uncompressed point of P-256 (SEC 1 §2.3.3), as cards give them.
+    ///
+    /// # Errors
+    /// As [`PublicKey::from_spki`].
+    pub fn from_point(point: &[u8]) -> Result<Self, KeyError> {
+        Self::from_spki(&encode_spki(KeyAlgorithm::P256, point)?)
+    }
+
     /// The family and size.
     #[must_use]
     pub fn algorithm(&self) -> KeyAlgorithm {
@@ -239,6 +258,14 @@ mod tests {
             let public = key.public_key();
             assert_eq!(PublicKey::from_spki(public.spki()).as_ref(), Ok(public));
             assert!(PublicKey::from_spki(&[public.spki(), &[0]].concat()).is_err());
+            let from_parts = match public.algorithm() {
+                KeyAlgorithm::P256 => PublicKey::from_point(public.bits()),
+                KeyAlgorithm::Rsa { .. } => {
+                    let key = rsa::RsaPublicKey::from_pkcs1_der(public.bits()).unwrap();
+                    PublicKey::from_modulus(&key.n().to_bytes_be(), &key.e().to_bytes_be())
+                }
+            };
+            assert_eq!(from_parts.as_ref(), Ok(public));
         }
         let key = PrivateKey::generate_rsa(2048).unwrap();
         let without_null = SubjectPublicKeyInfoRef {
@@ -253,13 +280,13 @@ mod tests {
     fn keys_outside_the_suite_are_refused() {
         let modulus = (rsa::BigUint::from(1u32) << 1023) + 1u32;
         let small = rsa::RsaPublicKey::new(modulus, 65_537u32.into()).unwrap();
-        let small = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_der(&small).unwrap();
+        let small = small.to_pkcs1_der().unwrap();
         let spki = encode_spki(KeyAlgorithm::Rsa { bits: 1024 }, small.as_bytes()).unwrap();
         assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported));
 
         let modulus = (rsa::BigUint::from(1u32) << 2047) + 1u32;
         let weak = rsa::RsaPublicKey::new(modulus, 3u32.into()).unwrap();
-        let weak = rsa::pkcs1::EncodeRsaPublicKey::to_pkcs1_der(&weak).unwrap();
+        let weak = weak.to_pkcs1_der().unwrap();
         let spki = encode_spki(KeyAlgorithm::Rsa { bits: 2048 }, weak.as_bytes()).unwrap();
         assert_eq!(PublicKey::from_spki(&spki), Err(KeyError::Unsupported), "exponent 3");
 
