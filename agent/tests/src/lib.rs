@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod binaries;
 pub mod calls;
+pub mod cards;
 pub mod dev;
 pub mod documents;
 pub mod forge;
