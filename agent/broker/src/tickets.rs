@@ -216,10 +216,12 @@ mod tests {
         let ticket = ticket.to_vec();
         tokio::task::spawn_blocking(move || {
             let mut stream = UnixStream::connect(socket).unwrap();
-            let sent = life_sys::descriptors::send_with_fds(&stream, &ticket, &[descriptor.as_fd()]).unwrap();
-            assert_eq!(sent, ticket.len());
-            // The agent has the last one: closing it is up to the agent.
+            let (last, first) = ticket.split_last().unwrap();
+            let sent = life_sys::descriptors::send_with_fds(&stream, first, &[descriptor.as_fd()]).unwrap();
+            assert_eq!(sent, first.len());
+            // Before the ticket is whole: then the agent has the last one, and closing it is up to the agent.
             drop(descriptor);
+            stream.write_all(&[*last]).unwrap();
             let mut answer = [9];
             stream.read_exact(&mut answer).unwrap();
             answer[0]
