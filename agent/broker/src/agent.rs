@@ -112,8 +112,8 @@ impl Agent {
         self.shared.clone()
     }
 
-    /// Reads the configuration again. Sockets, folders, the vault's program, the number of calls and the log stay as
-    /// they are until the agent starts anew.
+    /// Reads the configuration again. Sockets, folders, the vault's program, the sandbox, the number of calls and the log
+    /// stay as they are until the agent starts anew.
     ///
     /// # Errors
     /// [`ConfigError`]; the old configuration stays.

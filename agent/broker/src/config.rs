@@ -48,6 +48,8 @@ pub struct Config {
     pub log: Log,
     /// The platform.
     pub platform: Platform,
+    /// How the processes are protected.
+    pub sandbox: Sandbox,
     /// How credentials are unlocked.
     pub unlock: Unlock,
     /// The vault.
@@ -74,6 +76,14 @@ pub struct Platform {
     pub ca_fingerprint: Option<String>,
     /// How long to wait for a connection and for the head of an answer, in seconds: 1 to 600.
     pub timeout_seconds: Seconds<20>,
+}
+
+/// How the processes are protected.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sandbox {
+    /// Whether the agent does not start where the kernel lacks a part of it.
+    pub required: bool,
 }
 
 /// How credentials are unlocked.

@@ -20,6 +20,7 @@ mod paths;
 mod platform;
 mod policy;
 mod prompt;
+mod protection;
 mod quiet;
 mod registration;
 mod secrets;
@@ -58,6 +59,7 @@ static ALLOCATOR: WipingAllocator = WipingAllocator::new();
 fn run(arguments: &Arguments) -> Result<(), StartError> {
     start::harden()?;
     let config = start::configure(arguments)?;
+    start::protect(config.sandbox)?;
     if arguments.check_config {
         return Ok(());
     }
@@ -65,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     let activation = activation::Activation::take()?;
     let paths = start::folders(arguments, &config, &activation)?;
     let runtime = start::runtime()?;
-    let keeper = vault::Keeper::new(paths.vault.clone());
+    let keeper = vault::Keeper::new(paths.vault.clone(), config.sandbox);
     let (sockets, agent) = {
         let _inside = runtime.enter();
         (start::listen(&paths, activation)?, agent::Agent::new(arguments, config, paths)?)

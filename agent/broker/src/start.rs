@@ -3,12 +3,12 @@
 use std::io;
 use std::process::ExitCode;
 
-use rustix::fs::Mode;
+use life_sys::hardening::{Children, Hardening};
 use tokio::runtime::Runtime;
 
 use crate::activation::{Activation, Handed};
 use crate::arguments::Arguments;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Sandbox};
 use crate::error::Error;
 use crate::logging;
 use crate::paths::{Paths, PathsError, usual_config};
@@ -42,6 +42,9 @@ pub enum StartError {
     /// A socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The kernel lacks a part of the sandbox that the configuration asks for.
+    #[error("this kernel lacks {0}, and sandbox.required asks for it; use a newer kernel or do without")]
+    Unprotected(String),
     /// The vault.
     #[error("the vault does not start: {0}")]
     Vault(io::Error),
@@ -59,7 +62,7 @@ impl StartError {
         logging::start(&crate::config::Log::default());
         tracing::error!("{self}");
         ExitCode::from(match self {
-            Self::Config(_) | Self::Paths(_) => 78,
+            Self::Config(_) | Self::Paths(_) | Self::Unprotected(_) => 78,
             Self::Folder(..) | Self::Socket(SocketError::Folder(..) | SocketError::NotASocket(_)) => 73,
             Self::Socket(SocketError::TooLong(..) | SocketError::Handed(..)) => 78,
             Self::Socket(SocketError::InUse(_)) => 69,
@@ -74,9 +77,7 @@ impl StartError {
 /// # Errors
 /// What the system says.
 pub fn harden() -> Result<(), StartError> {
-    life_sys::hardening::harden()?;
-    rustix::process::umask(Mode::from_raw_mode(0o077));
-    Ok(())
+    Ok(life_sys::hardening::harden(Children::Free)?)
 }
 
 /// Reads the configuration and starts the log. AWS-LC's first random draw is slow: it happens here.
@@ -94,6 +95,19 @@ pub fn configure(arguments: &Arguments) -> Result<Config, StartError> {
     let mut warm = [0; 1];
     aws_lc_rs::rand::fill(&mut warm).map_err(StartError::internal)?;
     Ok(config?)
+}
+
+/// Looks whether the kernel has all that protects the processes, where the configuration asks for it.
+///
+/// # Errors
+/// [`StartError::Unprotected`].
+pub fn protect(sandbox: Sandbox) -> Result<(), StartError> {
+    let mut missing = Hardening::of_this_process().missing();
+    missing.extend(life_sys::sandbox::kernel_lacks());
+    if sandbox.required && !missing.is_empty() {
+        return Err(StartError::Unprotected(missing.join(", ")));
+    }
+    Ok(())
 }
 
 /// Finds the places, and makes the folders of the agent's state. A socket that was handed over is where it is, whatever

@@ -1,28 +1,127 @@
 //! What each process of the agent does to itself before anything else.
 //!
-//! Here is what is cheap and always right. Locked memory (an arena that is locked, kept out of dumps and wiped on
-//! free, and locked thread stacks) and the vault's sandbox (landlock, seccomp) belong after [`harden`] and before the
-//! first thread; nothing in the vault needs a file or the network once it has started.
+//! Here is what is cheap and always right. The vault's sandbox ([`crate::sandbox`]) and its locked memory come after
+//! [`harden`] and before the first thread; nothing in the vault needs a file or the network once it has started.
+#![expect(unsafe_code, reason = "close_range, signal dispositions and PR_SET_MDWE have no safe binding")]
 
 use std::io;
+use std::os::fd::RawFd;
 
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, getppid, set_dumpable_behavior,
+    DumpableBehavior, Resource, Rlimit, Signal, dumpable_behavior, getppid, getrlimit, set_dumpable_behavior,
     set_parent_process_death_signal, setrlimit,
 };
 
-/// Forbids core dumps, debugging by other processes of the same user, and gaining privileges by exec.
+/// Whether programs that a process starts are held to the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Children {
+    /// They are, as far as the kernel hands it on.
+    Bound,
+    /// They are not where the kernel can tell the two apart (since Linux 6.6): they are programs of others.
+    Free,
+}
+
+/// What holds for a process, as the kernel says when asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hardening {
+    /// Whether processes of the same user may neither debug it nor have it dumped (`PR_SET_DUMPABLE`).
+    pub undumpable: bool,
+    /// Whether it writes no core file (`RLIMIT_CORE`).
+    pub no_core: bool,
+    /// Whether neither it nor its children gain privileges by executing something.
+    pub no_new_privileges: bool,
+    /// Whether the kernel refuses it memory that is written and executed (`PR_SET_MDWE`, since Linux 6.3).
+    pub no_executable_memory: bool,
+}
+
+impl Hardening {
+    /// The names of what does not hold.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        [
+            ("undumpable", self.undumpable),
+            ("no_core", self.no_core),
+            ("no_new_privileges", self.no_new_privileges),
+            ("no_executable_memory", self.no_executable_memory),
+        ]
+        .into_iter()
+        .filter_map(|(name, holds)| (!holds).then_some(name))
+        .collect()
+    }
+
+    /// Asks the kernel about the calling process.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        Self {
+            undumpable: dumpable_behavior().is_ok_and(|found| found == DumpableBehavior::NotDumpable),
+            no_core: getrlimit(Resource::Core).current == Some(0),
+            no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
+            no_executable_memory: refuses_executable_memory(),
+        }
+    }
+}
+
+/// Forbids core dumps, debugging by other processes of the same user, gaining privileges by exec, and, where the kernel
+/// can, memory that is first written and then executed.
 ///
 /// `PR_SET_DUMPABLE` is what stops dumps where core_pattern names a program; the limit stops them elsewhere.
-/// Call it first thing in `main`.
+/// Call it first thing in `main`. [`Hardening::of_this_process`] tells what took effect.
 ///
 /// # Errors
 /// What the system says; a process that holds keys must then not go on.
-pub fn harden() -> io::Result<()> {
+pub fn harden(children: Children) -> io::Result<()> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    refuse_executable_memory(children);
     Ok(())
+}
+
+/// `PR_SET_MDWE` and its flags, of linux/prctl.h.
+const PR_SET_MDWE: libc::c_int = 65;
+const PR_GET_MDWE: libc::c_int = 66;
+const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+const NO_INHERIT: libc::c_ulong = 2;
+
+fn refuse_executable_memory(children: Children) {
+    let set = |flags: libc::c_ulong| {
+        let none: libc::c_ulong = 0;
+        // SAFETY: this prctl takes numbers only and changes nothing in memory.
+        unsafe { libc::prctl(PR_SET_MDWE, flags, none, none, none) == 0 }
+    };
+    // Where it does not take effect, `Hardening` says so.
+    let _done = (children == Children::Free && set(REFUSE_EXEC_GAIN | NO_INHERIT)) || set(REFUSE_EXEC_GAIN);
+}
+
+fn refuses_executable_memory() -> bool {
+    let none: libc::c_ulong = 0;
+    // SAFETY: this prctl takes numbers only and answers with one.
+    let flags = unsafe { libc::prctl(PR_GET_MDWE, none, none, none, none) };
+    flags > 0 && libc::c_ulong::from(flags.cast_unsigned()) & REFUSE_EXEC_GAIN != 0
+}
+
+/// Closes what the process inherited and was not meant to have: every descriptor from `first` on.
+///
+/// It belongs to the very start of a process, before anything else has opened a descriptor.
+///
+/// # Errors
+/// What the system says, also where it does not have close_range(2), which came with Linux 5.9.
+pub fn close_inherited(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the caller has opened nothing yet, so nobody relies on these descriptors.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Ignores what a terminal or its end sends to all of a shell's job (`SIGINT`, `SIGQUIT`, `SIGHUP`), and `SIGPIPE`.
+///
+/// For a child whose parent gets the same signals and decides: it ends with its parent anyway.
+pub fn leave_signals_to_parent() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGPIPE] {
+        // SAFETY: to ignore a signal runs no handler of ours.
+        let _before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// Whether processes of the same user may debug this one although [`harden`] forbids it.
@@ -59,10 +158,12 @@ mod tests {
 
     #[test]
     fn hardening_takes_effect() {
-        harden().unwrap();
-        assert_eq!(rustix::process::dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
-        assert_eq!(rustix::process::getrlimit(Resource::Core).current, Some(0));
+        harden(Children::Bound).unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
         assert!(rustix::thread::no_new_privs().unwrap());
+        let found = Hardening::of_this_process();
+        assert!(found.undumpable && found.no_core && found.no_new_privileges, "{found:?}");
     }
 
     #[test]

@@ -2,9 +2,9 @@
 //! peer identity, descriptors passed over sockets, and files that are written whole or not at all.
 //!
 //! This is the only crate that may hold `unsafe` code: the allocators, the settings of the one below them, the stacks of
-//! threads, AWS-LC's heap, and what a child does before it executes its program. Locked memory is [`arena`] and [`stack`]; the sandbox has its place here as well, behind the
-//! same interfaces: [`secret`] is where secrets are born and die, and [`hardening::harden`] is what each process calls
-//! first.
+//! threads, AWS-LC's heap, what a child does before it executes its program, and what the kernel is told or asked that
+//! has no safe binding. Locked memory is [`arena`] and [`stack`]; [`secret`] is where secrets are born and die,
+//! [`hardening::harden`] is what each process calls first, and [`sandbox`] what the vault gives up before it starts.
 
 pub mod arena;
 #[cfg(feature = "aws-lc")]
@@ -16,6 +16,7 @@ pub mod hardening;
 pub mod malloc;
 pub mod peer;
 pub mod private_dir;
+pub mod sandbox;
 pub mod scratch;
 pub mod secret;
 mod secret_types;

@@ -21,6 +21,7 @@ pub mod error;
 pub mod frame;
 pub mod fuzz_entry;
 mod memory;
+mod protection;
 pub mod request;
 mod request_codec;
 pub mod response;

@@ -1,11 +1,13 @@
 //! What the vault answers.
 
 use life_pki::Uid;
+use life_sys::sandbox::Protection;
 use life_sys::secret::Key256;
 
 use crate::codec::{DecodeError, Reader, Sink};
 use crate::error::VaultError;
 use crate::memory::MemoryUse;
+use crate::protection;
 use crate::request::{
     MAX_CERTIFICATE, MAX_CERTIFICATES, MAX_ENVELOPE, MAX_LOG_ENTRIES, MAX_LOG_ENTRY, MAX_PKCS12, PendingId,
     SessionId,
@@ -92,6 +94,8 @@ pub enum Response {
         pendings: u32,
         /// Its memory.
         memory: MemoryUse,
+        /// How the vault's process is protected.
+        protection: Protection,
     },
     /// To Mac.
     Tag([u8; 32]),
@@ -107,12 +111,13 @@ impl Response {
                 out.u8(2);
                 error.encode(out);
             }
-            Self::Status { pid, sessions, pendings, memory } => {
+            Self::Status { pid, sessions, pendings, memory, protection } => {
                 out.u8(3);
                 out.u32(*pid);
                 out.u32(*sessions);
                 out.u32(*pendings);
                 memory.encode(out);
+                protection::encode(protection, out);
             }
             Self::Account {
                 pending,
@@ -190,6 +195,7 @@ impl Response {
                 sessions: input.u32()?,
                 pendings: input.u32()?,
                 memory: MemoryUse::decode(&mut input)?,
+                protection: protection::decode(&mut input)?,
             },
             4 => Self::Account {
                 pending: PendingId(input.u64()?),

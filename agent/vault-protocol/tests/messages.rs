@@ -8,6 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_sys::hardening::Hardening;
+use life_sys::sandbox::{Confinement, Enforcement, Protection};
 use life_sys::secret::{Key256, SecretBytes};
 use life_vault_protocol::frame::MAX_FRAME;
 use life_vault_protocol::*;
@@ -73,25 +75,43 @@ fn requests() -> Vec<Request> {
     ]
 }
 
+fn protection(holds: bool) -> Protection {
+    Protection {
+        hardening: Hardening {
+            undumpable: holds,
+            no_core: !holds,
+            no_new_privileges: holds,
+            no_executable_memory: !holds,
+        },
+        confinement: Confinement { landlock_abi: 7, landlock: Enforcement::Partial, seccomp: holds },
+    }
+}
+
+fn status(protection: Protection) -> Response {
+    Response::Status {
+        pid: 1,
+        sessions: 2,
+        pendings: 3,
+        memory: MemoryUse {
+            arena: 4,
+            used: 5,
+            peak: 6,
+            locked: 7,
+            large: 8,
+            large_peak: 9,
+            large_unlocked: 10,
+            refused: 11,
+            scratch: Some(life_sys::scratch::Protection::Droppable),
+        },
+        protection,
+    }
+}
+
 fn responses() -> Vec<Response> {
     let mut responses = vec![
         Response::Done,
-        Response::Status {
-            pid: 1,
-            sessions: 2,
-            pendings: 3,
-            memory: MemoryUse {
-                arena: 4,
-                used: 5,
-                peak: 6,
-                locked: 7,
-                large: 8,
-                large_peak: 9,
-                large_unlocked: 10,
-                refused: 11,
-                scratch: Some(life_sys::scratch::Protection::Droppable),
-            },
-        },
+        status(protection(true)),
+        status(protection(false)),
         Response::Account {
             pending: PendingId(7),
             credential_id: [9; 16],

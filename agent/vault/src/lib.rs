@@ -3,7 +3,8 @@
 //! The broker starts it with one end of a socket pair as standard input and is treated as hostile from then on: each
 //! frame is capped and parsed into an enum ([`life_vault_protocol`]), each request is looked up in the state table
 //! before anything else happens, and what goes out is signatures over typed input, public keys, and content keys
-//! that the root credential unwrapped (FORMATS §4 and §6). Once started it needs no file and no network.
+//! that the root credential unwrapped (FORMATS §4 and §6). Once started it needs no file, no network and no other process,
+//! and gives them up for good ([`life_sys::sandbox`]).
 //!
 //! Threads, all made at the start, each on a locked stack:
 //! - *quick* workers take turns reading the socket; whoever has read a request answers it, so that a signature costs
@@ -15,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod confinement;
 mod delivery;
 pub mod fuzz_entry;
 mod inbox;

@@ -5,12 +5,14 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use life_sys::hardening::{die_with_parent, harden};
+use life_sys::hardening::{Children, close_inherited, die_with_parent, harden, leave_signals_to_parent};
 use life_sys::peer::credentials;
+use life_sys::sandbox::SandboxError;
 use life_sys::scratch::Protection;
 use life_sys::{arena, aws_lc};
 use life_vault_protocol::{Response, VaultError, encode_response};
 
+use crate::confinement::Sandbox;
 use crate::server::{ServeError, serve};
 
 /// The least memory that deriving a key from what a person chose should take.
@@ -19,6 +21,9 @@ const SCRATCH: usize = 64 << 20;
 /// Why the vault does not start, or ends before the broker does.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
+    /// Arguments that the broker does not give.
+    #[error("the only argument is --require-sandbox")]
+    Arguments,
     /// The process could not be hardened.
     #[error("hardening failed: {0}")]
     Hardening(io::Error),
@@ -28,9 +33,18 @@ pub enum ProcessError {
     /// Standard input is not one end of a socket pair that the parent process made.
     #[error("standard input is not the broker's socket: the vault is started by life-agentd")]
     NotStartedByBroker,
+    /// The random number generator failed.
+    #[error("the random number generator failed")]
+    Random,
+    /// The process could not be confined.
+    #[error("the sandbox failed: {0}")]
+    Sandbox(#[from] SandboxError),
     /// The broker broke the protocol, or the socket failed.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// The kernel lacks something, and the configuration asks for all.
+    #[error("this kernel lacks {0}, and sandbox.required asks for it")]
+    Unprotected(String),
 }
 
 /// Where the process has its secrets.
@@ -44,7 +58,8 @@ pub enum Memory {
 }
 
 /// Runs the whole process. The exit code follows sysexits: 0 when the broker went, 64 when started by hand, 71 when
-/// the system refused something, 76 when the broker broke the protocol, 78 when it may not lock enough memory.
+/// the system refused something, 76 when the broker broke the protocol, 78 when it may not lock enough memory or the
+/// kernel lacks a part of the sandbox that is required.
 #[must_use]
 pub fn run(memory: Memory) -> ExitCode {
     crate::log::start();
@@ -56,28 +71,33 @@ pub fn run(memory: Memory) -> ExitCode {
         Err(error) => {
             tracing::error!(%error, "the vault ends");
             ExitCode::from(match error {
-                ProcessError::NotStartedByBroker => 64,
-                ProcessError::Hardening(_) | ProcessError::Serve(ServeError::Io(_) | ServeError::Random) => {
-                    71
-                }
+                ProcessError::Arguments | ProcessError::NotStartedByBroker => 64,
+                ProcessError::Hardening(_)
+                | ProcessError::Random
+                | ProcessError::Sandbox(_)
+                | ProcessError::Serve(ServeError::Io(_) | ServeError::Random) => 71,
                 ProcessError::Serve(_) => 76,
-                ProcessError::Memory(_) => 78,
+                ProcessError::Memory(_) | ProcessError::Unprotected(_) => 78,
             })
         }
     }
 }
 
 fn start(memory: Memory) -> Result<(), ProcessError> {
-    harden().map_err(ProcessError::Hardening)?;
+    // Nothing but standard input, output and error is meant for it.
+    close_inherited(3).map_err(ProcessError::Hardening)?;
+    leave_signals_to_parent();
+    harden(Children::Bound).map_err(ProcessError::Hardening)?;
     let socket = take_socket().map_err(|_| ProcessError::NotStartedByBroker)?;
+    let sandbox = Sandbox::asked_for()?;
     let refusal = socket.try_clone().map_err(ServeError::Io)?;
-    lock(memory).and_then(|()| serve(socket, memory, Protection::available(SCRATCH).ok())).inspect_err(
-        |error| {
+    lock(memory)
+        .and_then(|()| serve(socket, memory, Protection::available(SCRATCH).ok(), sandbox))
+        .inspect_err(|error| {
             if matches!(error, ProcessError::Memory(_)) {
                 refuse(refusal);
             }
-        },
-    )
+        })
 }
 
 /// Locks the arena and has AWS-LC use it: there is no secret yet.

@@ -9,11 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use life_pki::{Timestamp, Uid};
-use life_sys::scratch::Protection;
+use life_sys::sandbox::Protection;
+use life_sys::scratch;
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, VaultError};
 
+use crate::confinement::Sandbox;
 use crate::inbox::Inbox;
 use crate::keep::Keep;
 use crate::lockings::Epoch;
@@ -81,6 +83,7 @@ struct Server {
     unanswered: Unanswered,
     waiter: Waiter,
     failure: Mutex<Option<ServeError>>,
+    protection: Protection,
 }
 
 life_sys::secret_types!(Server);
@@ -89,8 +92,13 @@ life_sys::secret_types!(Server);
 pub(crate) fn serve(
     socket: UnixStream,
     memory: Memory,
-    scratch: Option<Protection>,
+    scratch: Option<scratch::Protection>,
+    sandbox: Sandbox,
 ) -> Result<(), ProcessError> {
+    // What the sandbox forbids: to read how many processors there are, and to make descriptors.
+    let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
+    let waiter = Waiter::new().map_err(ServeError::Io)?;
+    let protection = sandbox.enter()?;
     let server = Server {
         outbox: Outbox::new(socket.try_clone().map_err(ServeError::Io)?),
         inbox: Mutex::new(Inbox::new(socket)),
@@ -99,10 +107,10 @@ pub(crate) fn serve(
         slow: Slow::default(),
         turns: Turns::default(),
         unanswered: Unanswered::default(),
-        waiter: Waiter::new().map_err(ServeError::Io)?,
+        waiter,
         failure: Mutex::new(None),
+        protection,
     };
-    let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let gate = Gate::default();
     let serving = &server;
     thread::scope(|scope| {
@@ -229,9 +237,13 @@ impl Server {
                     self.begin(id, since, Purpose::Open(certificate), begun)
                 })
                 .map_err(|error| (error, Claim::Shared)),
+            Request::Status => {
+                answered(answers, id, since, kind, None, self.status());
+                Ok(())
+            }
             request => {
                 let handle = handle(&request);
-                let response = guarded(|| perform(&self.keep, &self.room, request));
+                let response = guarded(|| perform(&self.keep, request));
                 if kind == RequestKind::Lock {
                     self.turns.settle(worker, |about| Some(about) == handle);
                 }
@@ -353,6 +365,18 @@ impl Server {
             answered(answers, id, since, kind, None, response);
         } else {
             undo(&self.keep, &response);
+        }
+    }
+
+    fn status(&self) -> Response {
+        let (sessions, pendings) = self.keep.counts();
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Response::Status {
+            pid: std::process::id(),
+            sessions: count(sessions),
+            pendings: count(pendings),
+            memory: self.room.usage(),
+            protection: self.protection,
         }
     }
 

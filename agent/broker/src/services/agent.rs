@@ -8,12 +8,14 @@ use life_proto::v1::{
     self, GetStatusRequest, GetStatusResponse, LockRequest, LockResponse, WatchEventsRequest,
     WatchEventsResponse, agent_server,
 };
-use life_sys::scratch::Protection;
+use life_sys::scratch;
+use life_vault_protocol::MemoryUse;
 use tonic::{Request, Response, Status};
 
 use super::streams::{Answers, answer, call};
 use crate::agent::Agent;
 use crate::error::{Fault, Result};
+use crate::protection;
 
 /// A watcher may leave events unread as long as it likes: it loses the oldest.
 const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -22,28 +24,6 @@ const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
 pub struct AgentService(pub Arc<Agent>);
 
 impl AgentService {
-    /// What the vault says of its memory; nothing while it does not answer.
-    async fn vault_memory(&self) -> Option<v1::VaultMemory> {
-        let memory = self.0.vault.memory().await?;
-        Some(v1::VaultMemory {
-            arena_bytes: memory.arena,
-            used_bytes: memory.used,
-            peak_bytes: memory.peak,
-            locked_bytes: memory.locked,
-            large_bytes: memory.large,
-            large_peak_bytes: memory.large_peak,
-            large_unlocked_bytes: memory.large_unlocked,
-            refused_requests: memory.refused,
-            scratch_protection: match memory.scratch {
-                None => v1::ScratchProtection::Unspecified,
-                Some(Protection::Locked) => v1::ScratchProtection::Locked,
-                Some(Protection::Droppable) => v1::ScratchProtection::Droppable,
-                Some(Protection::Hidden) => v1::ScratchProtection::Hidden,
-            }
-            .into(),
-        })
-    }
-
     fn platform(&self) -> Option<v1::PlatformStatus> {
         let (origin, ca_fingerprint) = self.0.platform.describe()?;
         let up = self.0.platform.up();
@@ -60,15 +40,22 @@ impl AgentService {
 impl agent_server::Agent for AgentService {
     async fn get_status(&self, _: Request<GetStatusRequest>) -> Result<Response<GetStatusResponse>, Status> {
         let agent = &self.0;
-        let process = |pid, since: std::time::SystemTime| v1::Process { pid, start_time: Some(since.into()) };
+        let process = |pid, since: std::time::SystemTime, protection| v1::Process {
+            pid,
+            start_time: Some(since.into()),
+            protection,
+        };
+        let (memory, protected) = agent.vault.report().await;
+        let vault = agent.vault.process();
         Ok(Response::new(GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            broker: Some(process(std::process::id(), agent.started)),
-            vault: agent.vault.process().map(|(pid, since)| process(pid, since)),
+            broker: Some(process(std::process::id(), agent.started, Some(protection::of_broker()))),
+            vault: vault
+                .map(|(pid, since)| process(pid, since, protected.as_ref().map(protection::of_vault))),
             identities: agent.identities.list().iter().map(|identity| identity.to_wire()).collect(),
             platform: self.platform(),
             vault_restarts: agent.vault_restarts.load(Ordering::Relaxed),
-            vault_memory: self.vault_memory().await,
+            vault_memory: memory.as_ref().map(vault_memory),
             descriptor_socket: agent.paths.descriptor_socket.to_string_lossy().into_owned(),
         }))
     }
@@ -103,5 +90,25 @@ impl agent_server::Agent for AgentService {
         // A vault that does not answer is replaced: the keys are gone with its process.
         self.0.vault.lock_all().await?;
         Ok(Response::new(LockResponse { locked_count: u32::try_from(count).unwrap_or(u32::MAX) }))
+    }
+}
+
+fn vault_memory(memory: &MemoryUse) -> v1::VaultMemory {
+    v1::VaultMemory {
+        arena_bytes: memory.arena,
+        used_bytes: memory.used,
+        peak_bytes: memory.peak,
+        locked_bytes: memory.locked,
+        large_bytes: memory.large,
+        large_peak_bytes: memory.large_peak,
+        large_unlocked_bytes: memory.large_unlocked,
+        refused_requests: memory.refused,
+        scratch_protection: match memory.scratch {
+            None => v1::ScratchProtection::Unspecified,
+            Some(scratch::Protection::Locked) => v1::ScratchProtection::Locked,
+            Some(scratch::Protection::Droppable) => v1::ScratchProtection::Droppable,
+            Some(scratch::Protection::Hidden) => v1::ScratchProtection::Hidden,
+        }
+        .into(),
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use life_pki::{KeySlot, ParticipantKind, Uid};
+use life_sys::sandbox::Protection;
 use life_sys::secret::Key256;
 use life_vault_protocol::{
     MemoryUse, NewSecretSource, PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm,
@@ -221,12 +222,12 @@ impl Vault {
         }
     }
 
-    /// Waits until the vault says that it is there, and what its memory is used for.
+    /// Waits until the vault says that it is there, what its memory is used for and how it is protected.
     ///
     /// # Errors
     /// VAULT_UNAVAILABLE when there is none, or none that answers.
-    pub async fn answers(&self) -> Result<MemoryUse> {
-        ask!(self, Request::Status, Response::Status { memory, .. } => memory)
+    pub async fn answers(&self) -> Result<(MemoryUse, Protection)> {
+        ask!(self, Request::Status, Response::Status { memory, protection, .. } => (memory, protection))
     }
 
     /// Wipes everything: asked for at once, whatever becomes of the caller. The future is ready when it is wiped, or

@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::config::Sandbox;
+
 /// A vault that lives shorter than this is started again only after a pause.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
 /// The pause after the first short life; doubled with each further one.
@@ -38,13 +40,14 @@ pub struct Fresh {
 /// Starts vaults and waits for their end.
 pub struct Keeper {
     program: PathBuf,
+    sandbox: Sandbox,
     pause: Duration,
 }
 
 impl Keeper {
     /// A keeper of this program.
-    pub fn new(program: PathBuf) -> Self {
-        Self { program, pause: Duration::ZERO }
+    pub fn new(program: PathBuf, sandbox: Sandbox) -> Self {
+        Self { program, sandbox, pause: Duration::ZERO }
     }
 
     /// Starts vaults until told to stop. `tell` hands each fresh one to the runtime, and says whether anybody listens.
@@ -89,6 +92,7 @@ impl Keeper {
     fn start(&self) -> io::Result<(Child, Fresh)> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new(&self.program)
+            .args(self.sandbox.required.then_some("--require-sandbox"))
             .env_clear()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())

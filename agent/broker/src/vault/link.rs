@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use life_sys::descriptors::send_with_fds;
+use life_sys::sandbox::Protection;
 use life_sys::secret::SecretBytes;
 use life_vault_protocol::{
     FrameDecoder, MemoryUse, Request, RequestKind, Response, VaultError, encode_request,
@@ -39,9 +40,9 @@ const REPLACE_LIMIT: Duration = Duration::from_secs(5);
 /// How long a call that needs no session waits for a vault that is just starting.
 const START_LIMIT: Duration = Duration::from_secs(2);
 
-/// How old the vault's word on its memory may be, and how long it is waited for.
-const MEMORY_AGE: Duration = Duration::from_secs(1);
-const MEMORY_PATIENCE: Duration = Duration::from_secs(1);
+/// How old the vault's word on itself may be, and how long it is waited for.
+const REPORT_AGE: Duration = Duration::from_secs(1);
+const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The vault, as the rest of the broker sees it.
 #[derive(Clone, Default)]
@@ -62,8 +63,8 @@ struct State {
     /// Why the last vault did not start, if it said so.
     refused: Option<VaultError>,
     waiting: HashMap<u64, oneshot::Sender<Response>>,
-    /// What the vault last said of its memory, and when.
-    memory: Option<(Instant, MemoryUse)>,
+    /// What the vault behind the link last said of its memory and its protection, and when.
+    report: Option<(Instant, MemoryUse, Protection)>,
 }
 
 #[derive(Clone)]
@@ -90,16 +91,24 @@ impl Vault {
         *self.0.process.borrow()
     }
 
-    /// What the vault's memory is used for, as of at most a second ago: whoever asks for the status often does not pay for
-    /// the way to the vault each time. Nothing while it does not answer.
-    pub async fn memory(&self) -> Option<MemoryUse> {
-        let known = self.state().memory;
-        if let Some((_, memory)) = known.filter(|(at, _)| at.elapsed() < MEMORY_AGE) {
-            return Some(memory);
+    /// What the vault says of its memory, as of at most a second ago, and of its protection: whoever asks for the status often
+    /// does not pay for the way to the vault each time. While it does not answer, only how it is protected is known, if
+    /// it said so before.
+    pub async fn report(&self) -> (Option<MemoryUse>, Option<Protection>) {
+        let known = self.state().report;
+        if let Some((_, memory, protection)) = known.filter(|(at, ..)| at.elapsed() < REPORT_AGE) {
+            return (Some(memory), Some(protection));
         }
-        let memory = tokio::time::timeout(MEMORY_PATIENCE, self.answers()).await.ok()?.ok()?;
-        self.state().memory = Some((Instant::now(), memory));
-        Some(memory)
+        let before = self.process();
+        let Ok(Ok((memory, protection))) = tokio::time::timeout(REPORT_PATIENCE, self.answers()).await else {
+            return (None, known.map(|(.., protection)| protection));
+        };
+        let mut state = self.state();
+        // Another vault may have come meanwhile.
+        if self.process() == before {
+            state.report = Some((Instant::now(), memory, protection));
+        }
+        (Some(memory), Some(protection))
     }
 
     /// Waits a little for a vault that is just starting.
@@ -227,7 +236,7 @@ impl Vault {
         if let Some(link) = state.link.take() {
             link.closed.cancel();
         }
-        state.memory = None;
+        state.report = None;
         self.0.process.send_replace(None);
         // Those who wait look at the link when they wake.
         let waiting = std::mem::take(&mut state.waiting);

@@ -20,12 +20,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Exits with 69 when no agent answers.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-JSON: {\"version\",\"broker\":{\"pid\",\"start_time\"},\"vault\":{\"pid\",\"start_time\"} or null,\"vault_restarts\",
+JSON: {\"version\",\"broker\":{\"pid\",\"start_time\",\"protection\"},\"vault\":{\"pid\",\"start_time\",\"protection\"} or null,\"vault_restarts\",
   \"vault_memory\":{\"arena\",\"used\",\"peak\",\"locked\",\"large\",\"large_peak\",\"large_unlocked\",\"refused_requests\",\
 \"scratch_protection\"} or null,
   \"descriptor_socket\",\"identities\":[{\"user\",\"uid\",\"credential\",\"credential_kind\",\"state\",\"unlock_time\",\
 \"expire_time\",
-  \"generation\"}],\"platform\":{\"origin\",\"up\",\"check_time\",\"ca_fingerprint\"} or null}")]
+  \"generation\"}],\"platform\":{\"origin\",\"up\",\"check_time\",\"ca_fingerprint\"} or null}
+  protection: {\"undumpable\",\"no_core\",\"no_new_privileges\",\"no_executable_memory\",\"seccomp\",\"landlock\",\"landlock_abi\",
+  \"missing\":[]} or null")]
 pub struct Arguments {}
 
 #[derive(Serialize)]
@@ -58,6 +60,20 @@ struct Memory {
 struct Process {
     pid: u32,
     start_time: Option<String>,
+    protection: Option<Protection>,
+}
+
+/// How a process is protected.
+#[derive(Serialize)]
+struct Protection {
+    undumpable: bool,
+    no_core: bool,
+    no_new_privileges: bool,
+    no_executable_memory: bool,
+    seccomp: bool,
+    landlock: String,
+    landlock_abi: u32,
+    missing: Vec<String>,
 }
 
 /// An unlocked user.
@@ -128,7 +144,26 @@ impl From<v1::VaultMemory> for Memory {
 
 impl From<v1::Process> for Process {
     fn from(process: v1::Process) -> Self {
-        Self { pid: process.pid, start_time: time_or_none(process.start_time) }
+        Self {
+            pid: process.pid,
+            start_time: time_or_none(process.start_time),
+            protection: process.protection.map(Protection::from),
+        }
+    }
+}
+
+impl From<v1::Protection> for Protection {
+    fn from(found: v1::Protection) -> Self {
+        Self {
+            undumpable: found.undumpable,
+            no_core: found.no_core,
+            no_new_privileges: found.no_new_privileges,
+            no_executable_memory: found.no_executable_memory,
+            seccomp: found.seccomp,
+            landlock: word(found.landlock().as_str_name(), "ENFORCEMENT_"),
+            landlock_abi: found.landlock_abi,
+            missing: found.missing,
+        }
     }
 }
 
@@ -154,6 +189,25 @@ impl Report for Identity {
     }
 }
 
+impl Status {
+    /// One line when all is known to be well; else what each process lacks.
+    fn protection(&self) -> String {
+        let processes = [("broker", &self.broker), ("vault", &self.vault)];
+        let said = processes.map(|(name, process)| Some((name, process.as_ref()?.protection.as_ref()?)));
+        let mut lines = String::new();
+        for (name, protection) in said.iter().flatten() {
+            for missing in &protection.missing {
+                let _infallible = writeln!(
+                    lines,
+                    "protection: the {name} lacks {missing}, which this kernel does not have"
+                );
+            }
+        }
+        let complete = lines.is_empty() && said.iter().all(Option::is_some);
+        if complete { "protection: complete\n".to_owned() } else { lines }
+    }
+}
+
 impl Report for Status {
     fn text(&self) -> String {
         let mut text = format!("agent {}\n", self.version);
@@ -163,6 +217,7 @@ impl Report for Status {
                 None => writeln!(text, "{name}: none"),
             };
         }
+        text.push_str(&self.protection());
         if self.vault_restarts > 0 {
             let _infallible = writeln!(text, "vault restarts: {}", self.vault_restarts);
         }

@@ -23,6 +23,7 @@ const ATTACKS: &[(&str, &str)] = &[
     ("write /proc/PID/mem", "import sys\nopen(f'/proc/{sys.argv[1]}/mem', 'r+b')"),
     ("read /proc/PID/maps", "import sys\nsys.exit(not open(f'/proc/{sys.argv[1]}/maps').read())"),
     ("read /proc/PID/environ", "import sys\nopen(f'/proc/{sys.argv[1]}/environ').read()"),
+    ("list /proc/PID/fd", "import os,sys\nos.listdir(f'/proc/{sys.argv[1]}/fd')"),
     (
         "process_vm_readv",
         "import ctypes,sys\nb=ctypes.create_string_buffer(1)\n\

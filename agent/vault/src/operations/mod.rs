@@ -6,12 +6,11 @@ mod session;
 use life_vault_protocol::{Request, Response, VaultError};
 
 use crate::keep::Keep;
-use crate::room::Room;
 use crate::slow::{PendingCertificate, SlowWork};
 
 /// Performs a quick request. Never inlined: when it returns, its stack frames are below the caller's and can be wiped.
 #[inline(never)]
-pub(crate) fn perform(keep: &Keep, room: &Room, request: Request) -> Response {
+pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
     answer(match request {
         Request::AnswerChallenge { pending, slot, envelope } => {
             account::answer_challenge(keep, pending, slot, &envelope)
@@ -27,7 +26,6 @@ pub(crate) fn perform(keep: &Keep, room: &Room, request: Request) -> Response {
             session::sign_attributes(keep, session, &attributes)
         }
         Request::SignTls { session, input } => session::sign_tls(keep, session, &input),
-        Request::Status => Ok(status(keep, room)),
         Request::UnwrapContentKey { session, recipient_info } => {
             session::unwrap_content_key(keep, session, &recipient_info)
         }
@@ -37,7 +35,8 @@ pub(crate) fn perform(keep: &Keep, room: &Room, request: Request) -> Response {
         | Request::GenerateAccount { .. }
         | Request::LockAll
         | Request::LockUser { .. }
-        | Request::OpenSoftwareCertificate { .. } => Err(VaultError::WrongState),
+        | Request::OpenSoftwareCertificate { .. }
+        | Request::Status => Err(VaultError::WrongState),
     })
 }
 
@@ -75,15 +74,4 @@ pub(crate) fn undo(keep: &Keep, response: &Response) {
 
 fn answer(result: Result<Response, VaultError>) -> Response {
     result.unwrap_or_else(Response::Error)
-}
-
-fn status(keep: &Keep, room: &Room) -> Response {
-    let (sessions, pendings) = keep.counts();
-    let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
-    Response::Status {
-        pid: std::process::id(),
-        sessions: count(sessions),
-        pendings: count(pendings),
-        memory: room.usage(),
-    }
 }

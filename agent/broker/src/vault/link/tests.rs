@@ -5,6 +5,20 @@ use life_vault_protocol::{SecretSource, SessionId, VaultError, encode_response};
 
 use super::*;
 
+const PROTECTION: Protection = Protection {
+    hardening: life_sys::hardening::Hardening {
+        undumpable: true,
+        no_core: true,
+        no_new_privileges: true,
+        no_executable_memory: true,
+    },
+    confinement: life_sys::sandbox::Confinement {
+        landlock_abi: 7,
+        landlock: life_sys::sandbox::Enforcement::Full,
+        seccomp: true,
+    },
+};
+
 /// Links a vault whose other end the test plays.
 fn linked() -> (Vault, StdStream) {
     let (ours, theirs) = StdStream::pair().unwrap();
@@ -57,6 +71,7 @@ async fn answers_find_their_calls_in_any_order() {
                 sessions: 0,
                 pendings: 0,
                 memory: Default::default(),
+                protection: PROTECTION,
             };
             answer(&theirs, *id, &response);
         }
@@ -238,8 +253,18 @@ async fn whatever_a_hostile_vault_sends_the_call_fails_and_does_not_hang() {
         [&length.to_be_bytes()[..], &id.to_be_bytes(), body].concat()
     };
     let whole = |id: u64, response: &Response| encode_response(id, response).unwrap().expose().to_vec();
-    let status =
-        |id| whole(id, &Response::Status { pid: 1, sessions: 0, pendings: 0, memory: Default::default() });
+    let status = |id| {
+        whole(
+            id,
+            &Response::Status {
+                pid: 1,
+                sessions: 0,
+                pendings: 0,
+                memory: Default::default(),
+                protection: PROTECTION,
+            },
+        )
+    };
     type Sent<'a> = (&'a str, Box<dyn Fn(u64) -> Vec<u8> + 'a>, bool);
     let cases: [Sent<'_>; 7] = [
         ("a frame that is too long", Box::new(|_| vec![0xff; 64]), false),

@@ -1,0 +1,70 @@
+//! Landlock: rights on objects, by which the kernel judges whatever the way to them.
+#![expect(unsafe_code, reason = "the question for landlock's version has no safe binding")]
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+};
+
+use super::{Cards, SandboxError};
+
+/// The newest version that is written for; of it, the kernel takes what it knows.
+const NEWEST: ABI = ABI::V9;
+/// The first version with all that the promises of SECURITY.md rest on: files of every kind, TCP, signals.
+pub(super) const COMPLETE: u32 = 6;
+
+/// How much of what it was asked for landlock does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Nothing: the kernel does not have it, or it is switched off.
+    None,
+    /// What an older version of it has: files, but not all of TCP, devices, abstract sockets and signals.
+    Partial,
+    /// All that is promised.
+    Full,
+}
+
+/// Forbids every file, TCP, abstract sockets and signals of others; with cards, all but pcscd's socket.
+pub(super) fn forbid_all(cards: &Cards) -> Result<(u32, Enforcement), SandboxError> {
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    let status = match cards {
+        Cards::Off => ruleset.restrict_self()?,
+        // A socket that is not there needs no rule.
+        Cards::On(path) => match PathFd::new(path) {
+            Ok(socket) => {
+                ruleset.add_rule(PathBeneath::new(socket, AccessFs::ResolveUnix))?.restrict_self()?
+            }
+            Err(_) => ruleset.restrict_self()?,
+        },
+    };
+    Ok(judge(&status))
+}
+
+/// Landlock's version in this kernel; 0 for none.
+pub(super) fn abi() -> u32 {
+    const VERSION: libc::c_uint = 1;
+    let (nowhere, nothing): (*const u8, usize) = (std::ptr::null(), 0);
+    // SAFETY: with this flag the call reads no memory and answers with a number.
+    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nowhere, nothing, VERSION) };
+    u32::try_from(answer).unwrap_or(0)
+}
+
+fn judge(status: &RestrictionStatus) -> (u32, Enforcement) {
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, kernel_abi } => {
+            kernel_abi.and_then(|abi| u32::try_from(abi).ok()).unwrap_or(effective_abi as u32)
+        }
+        LandlockStatus::NotEnabled | LandlockStatus::NotImplemented => 0,
+    };
+    let enforcement = match status.ruleset {
+        RulesetStatus::NotEnforced => Enforcement::None,
+        _ if abi < COMPLETE => Enforcement::Partial,
+        _ => Enforcement::Full,
+    };
+    (abi, enforcement)
+}

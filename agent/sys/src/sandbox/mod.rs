@@ -1,0 +1,106 @@
+//! What a process takes away from itself for good, so that whoever takes it over finds little to use.
+//!
+//! Two layers of the kernel's, neither of which needs a privilege: landlock(7) forbids files, TCP and signals by object,
+//! seccomp(2) forbids system calls by number and arguments and ends the whole process on a violation. What an older
+//! kernel lacks is reported, and the caller decides whether to go on.
+
+mod calls;
+mod files;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::hardening::Hardening;
+
+pub use files::Enforcement;
+
+/// Why a process could not be confined. It may be confined in part by then, and should end.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The kernel has landlock, and refused the rules.
+    #[error("landlock refused the rules: {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// The kernel has seccomp, and refused the filter.
+    #[error("seccomp refused the filter: {0}")]
+    Seccomp(#[from] seccompiler::Error),
+    /// The architecture is none that the filter is written for.
+    #[error("there is no list of system calls for this architecture")]
+    UnknownArchitecture,
+}
+
+impl From<seccompiler::BackendError> for SandboxError {
+    fn from(error: seccompiler::BackendError) -> Self {
+        Self::Seccomp(error.into())
+    }
+}
+
+/// What a process does to itself, as far as the kernel has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// Landlock's version in this kernel; 0 for none.
+    pub landlock_abi: u32,
+    /// How much of what landlock is asked for it does.
+    pub landlock: Enforcement,
+    /// Whether system calls are filtered.
+    pub seccomp: bool,
+}
+
+/// All that a process does to protect itself, as far as it took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Protection {
+    /// What holds of the process.
+    pub hardening: Hardening,
+    /// What it took away from itself.
+    pub confinement: Confinement,
+}
+
+impl Protection {
+    /// The names of what a vault should have and this one lacks, for want of a kernel that has it.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let mut missing = self.hardening.missing();
+        missing.extend((self.confinement.landlock != Enforcement::Full).then_some("landlock"));
+        missing.extend((!self.confinement.seccomp).then_some("seccomp"));
+        missing
+    }
+}
+
+/// Whether the process may later talk to card readers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cards {
+    /// It makes no sockets at all.
+    #[default]
+    Off,
+    /// It may make Unix sockets and connect to the one at this path, which is pcscd's.
+    On(PathBuf),
+}
+
+/// Confines the calling process to what the vault does once it runs: computing, its threads, its locked memory, and the
+/// descriptors that it has or is sent. No file, no program, no network, no other process, no executable memory.
+///
+/// A forbidden system call ends the whole process with `SIGSYS`. It holds for the calling thread and those that it starts: call
+/// it before the first. `PR_SET_NO_NEW_PRIVS` must be set, as [`crate::hardening::harden`] does.
+///
+/// # Errors
+/// [`SandboxError`]; never for what the kernel does not have, which is reported.
+pub fn confine_vault(cards: &Cards) -> Result<Confinement, SandboxError> {
+    let (landlock_abi, landlock) = files::forbid_all(cards)?;
+    let seccomp = calls::allow_only_the_vaults(cards)?;
+    Ok(Confinement { landlock_abi, landlock, seccomp })
+}
+
+/// What of landlock and seccomp this kernel does not have, or not well enough for [`confine_vault`] to be complete; without
+/// changing anything. For who wants to know before there is a vault.
+#[must_use]
+pub fn kernel_lacks() -> Vec<&'static str> {
+    let landlock = files::abi() >= files::COMPLETE;
+    [("landlock", landlock), ("seccomp", calls::is_available())]
+        .into_iter()
+        .filter_map(|(name, there)| (!there).then_some(name))
+        .collect()
+}
+
+/// Whether the kernel does not have what was called for, in contrast to refusing it.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP))
+}
