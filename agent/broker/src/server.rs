@@ -59,7 +59,7 @@ pub async fn serve(
     tokio::spawn(keep_vault(agent.clone(), fresh, orders.clone()));
     tokio::spawn(agent.tickets.clone().serve(descriptors));
     tokio::spawn(reload_on_hangup(agent.clone()));
-    tokio::spawn(agent.platform.clone().probe());
+    tokio::spawn(seed_and_probe(agent.clone()));
     tokio::spawn(service_manager::accompany(agent.clone()));
 
     tracing::info!("serving");
@@ -145,6 +145,14 @@ async fn stop(agent: Arc<Agent>) {
     tracing::info!("stopping");
     service_manager::stopping(agent.config().limits.drain_seconds.duration()).await;
     agent.stopping.cancel();
+}
+
+/// AWS-LC's first random draw in a process takes as long as everything else before the first call. It happens beside that,
+/// and the first who needs it is the probe of the platform.
+async fn seed_and_probe(agent: Arc<Agent>) {
+    // Whoever draws when that fails is told so again.
+    let _ = tokio::task::spawn_blocking(|| aws_lc_rs::rand::fill(&mut [0; 1])).await;
+    agent.platform.clone().probe().await;
 }
 
 async fn reload_on_hangup(agent: Arc<Agent>) {

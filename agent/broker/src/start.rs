@@ -80,7 +80,7 @@ pub fn harden() -> Result<(), StartError> {
     Ok(life_sys::hardening::harden(Children::Free)?)
 }
 
-/// Reads the configuration and starts the log. AWS-LC's first random draw is slow: it happens here.
+/// Reads the configuration and starts the log.
 ///
 /// # Errors
 /// [`ConfigError`].
@@ -92,8 +92,6 @@ pub fn configure(arguments: &Arguments) -> Result<Config, StartError> {
             "other programs of this user may read this process: it runs in a user namespace of theirs, and its program is not root's with mode 0711"
         );
     }
-    let mut warm = [0; 1];
-    aws_lc_rs::rand::fill(&mut warm).map_err(StartError::internal)?;
     Ok(config?)
 }
 
