@@ -98,6 +98,8 @@ impl RootCredential {
             return Err(SealMissing);
         }
         let pin_key = derive_pin_key(&seal.history_key).map_err(|_| Operation)?;
+        // All memory that it ever takes for long is taken now.
+        key.prepare_to_open().map_err(|_| Operation)?;
         Ok(Self {
             key,
             generation,

@@ -25,14 +25,61 @@ pub const WORKING_SLOTS: [KeySlot; 3] = [KeySlot::Authentication, KeySlot::Signa
 /// There is no way to ask it for a decryption: the encryption key opens root key seals inside this crate
 /// ([`crate::RootCredential::open`]) and nothing else (FORMATS §6).
 pub struct SoftwareCertificate {
-    uid: Uid,
-    authentication: Slot,
-    signature: Slot,
+    signing: SigningCredential,
     encryption: Slot,
     issuers: Vec<Vec<u8>>,
 }
 
 life_sys::secret_types!(SoftwareCertificate);
+
+/// What stays open of a software certificate when the root credential is open: the keys that sign. The encryption key has
+/// done its work, and everybody who wants the certificates has them.
+pub struct SigningCredential {
+    uid: Uid,
+    authentication: Slot,
+    signature: Slot,
+}
+
+life_sys::secret_types!(SigningCredential);
+
+impl SigningCredential {
+    /// Whose credential it is.
+    #[must_use]
+    pub fn uid(&self) -> Uid {
+        self.uid
+    }
+
+    /// The signature slot's certificate.
+    #[must_use]
+    pub fn signature(&self) -> &Certificate {
+        &self.signature.certificate
+    }
+
+    /// Takes now all memory that signing ever takes for long: who was let in must not be refused it later.
+    ///
+    /// # Errors
+    /// [`CredentialError::Operation`] when AWS-LC fails.
+    pub fn prepare(&self) -> Result<(), CredentialError> {
+        let prepared = [&self.authentication, &self.signature].map(|slot| slot.key.prepare_to_sign());
+        prepared.into_iter().collect::<Result<_, _>>().map_err(|_| CredentialError::Operation)
+    }
+
+    /// Signs with the authentication key. The caller has made sure what it signs (FORMATS §4, typed signing).
+    ///
+    /// # Errors
+    /// [`CredentialError::Operation`] when AWS-LC fails.
+    pub fn sign_authentication(&self, message: &[u8]) -> Result<Vec<u8>, CredentialError> {
+        self.authentication.key.sign(message).map_err(|_| CredentialError::Operation)
+    }
+
+    /// Signs with the signature key. The caller has made sure what it signs (FORMATS §4, typed signing).
+    ///
+    /// # Errors
+    /// [`CredentialError::Operation`] when AWS-LC fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CredentialError> {
+        self.signature.key.sign(message).map_err(|_| CredentialError::Operation)
+    }
+}
 
 struct Slot {
     key: PrivateKey,
@@ -70,22 +117,34 @@ impl SoftwareCertificate {
         Ok(found)
     }
 
+    /// Its keys that sign.
+    #[must_use]
+    pub fn signing(&self) -> &SigningCredential {
+        &self.signing
+    }
+
+    /// Keeps the keys that sign, and wipes the one that opened the root credential.
+    #[must_use]
+    pub fn into_signing(self) -> SigningCredential {
+        self.signing
+    }
+
     /// Whose credential it is.
     #[must_use]
     pub fn uid(&self) -> Uid {
-        self.uid
+        self.signing.uid
     }
 
     /// The authentication slot's certificate.
     #[must_use]
     pub fn authentication(&self) -> &Certificate {
-        &self.authentication.certificate
+        &self.signing.authentication.certificate
     }
 
     /// The signature slot's certificate.
     #[must_use]
     pub fn signature(&self) -> &Certificate {
-        &self.signature.certificate
+        &self.signing.signature.certificate
     }
 
     /// The encryption slot's certificate.
@@ -98,22 +157,6 @@ impl SoftwareCertificate {
     #[must_use]
     pub fn issuers(&self) -> &[Vec<u8>] {
         &self.issuers
-    }
-
-    /// Signs with the authentication key. The caller has made sure what it signs (FORMATS §4, typed signing).
-    ///
-    /// # Errors
-    /// [`CredentialError::Operation`] when AWS-LC fails.
-    pub fn sign_authentication(&self, message: &[u8]) -> Result<Vec<u8>, CredentialError> {
-        self.authentication.key.sign(message).map_err(|_| CredentialError::Operation)
-    }
-
-    /// Signs with the signature key. The caller has made sure what it signs (FORMATS §4, typed signing).
-    ///
-    /// # Errors
-    /// [`CredentialError::Operation`] when AWS-LC fails.
-    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CredentialError> {
-        self.signature.key.sign(message).map_err(|_| CredentialError::Operation)
     }
 
     /// The key that opens root key seals.
@@ -147,11 +190,11 @@ impl SoftwareCertificate {
                 issuers.push(der);
             }
         }
-        Ok(Self { uid, authentication, signature, encryption, issuers })
+        Ok(Self { signing: SigningCredential { uid, authentication, signature }, encryption, issuers })
     }
 
     fn check_validity(&self, now: Timestamp) -> Result<(), CredentialError> {
-        for slot in [&self.authentication, &self.signature, &self.encryption] {
+        for slot in [&self.signing.authentication, &self.signing.signature, &self.encryption] {
             if now < slot.certificate.not_before() {
                 return Err(CredentialError::NotYetValid);
             }

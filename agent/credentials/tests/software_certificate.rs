@@ -72,9 +72,9 @@ fn what_was_exported_opens_and_works() {
         assert_eq!(opened.issuers(), [made.ca.der()]);
         assert_eq!(opened.authentication().der(), made.entries[0].certificate.der());
         assert_eq!(opened.encryption().der(), made.entries[2].certificate.der());
-        let signature = opened.sign(b"message").unwrap();
+        let signature = opened.signing().sign(b"message").unwrap();
         opened.signature().public_key().verify(b"message", &signature).unwrap();
-        let signature = opened.sign_authentication(b"message").unwrap();
+        let signature = opened.signing().sign_authentication(b"message").unwrap();
         opened.authentication().public_key().verify(b"message", &signature).unwrap();
     }
 }

@@ -125,6 +125,55 @@ impl PrivateKey {
         &self.pkcs8
     }
 
+    /// Signs once and gives nothing out: what AWS-LC keeps of a key it makes at the first use, and afterwards signing takes no
+    /// memory that stays.
+    ///
+    /// # Errors
+    /// [`KeyError::Operation`] when AWS-LC fails.
+    pub fn prepare_to_sign(&self) -> Result<(), KeyError> {
+        match &self.secret {
+            Secret::Rsa { .. } => self.sign(b"").map(drop),
+            Secret::P256 { .. } => Ok(()),
+        }
+    }
+
+    /// The same for [`PrivateKey::oaep_decrypt`]; nothing for a key that is not RSA.
+    ///
+    /// # Errors
+    /// [`KeyError::Operation`] when AWS-LC fails.
+    pub fn prepare_to_open(&self) -> Result<(), KeyError> {
+        let Secret::Rsa { open, .. } = &self.secret else { return Ok(()) };
+        let length = self.opening_key(open)?.key_size_bytes();
+        // A number that is in range and no ciphertext: it is computed with, and opens nothing.
+        let mut number = vec![0; length];
+        if let Some(last) = number.last_mut() {
+            *last = 2;
+        }
+        let _nothing = self.oaep_decrypt(&number);
+        Ok(())
+    }
+
+    fn signing_key<'a>(&self, sign: &'a OnceLock<Box<RsaKeyPair>>) -> Result<&'a RsaKeyPair, KeyError> {
+        if let Some(key) = sign.get() {
+            return Ok(key);
+        }
+        // EXPOSE: read into the key that AWS-LC signs with.
+        let key = RsaKeyPair::from_pkcs8(self.pkcs8.expose()).map_err(|_| KeyError::Operation)?;
+        Ok(sign.get_or_init(|| Box::new(key)))
+    }
+
+    fn opening_key<'a>(
+        &self,
+        open: &'a OnceLock<Box<OaepPrivateDecryptingKey>>,
+    ) -> Result<&'a OaepPrivateDecryptingKey, KeyError> {
+        if let Some(key) = open.get() {
+            return Ok(key);
+        }
+        // EXPOSE: read into the key that AWS-LC decrypts with.
+        let key = decrypting_key(self.pkcs8.expose()).map_err(|_| KeyError::Operation)?;
+        Ok(open.get_or_init(|| Box::new(key)))
+    }
+
     /// Signs a message: RSASSA-PSS (SHA-256, salt 32), or ECDSA P-256 SHA-256 in DER.
     ///
     /// # Errors
@@ -133,15 +182,7 @@ impl PrivateKey {
         let rng = SystemRandom::new();
         match &self.secret {
             Secret::Rsa { sign, .. } => {
-                let sign = match sign.get() {
-                    Some(sign) => sign,
-                    // EXPOSE: read into the key that AWS-LC signs with.
-                    None => {
-                        let key =
-                            RsaKeyPair::from_pkcs8(self.pkcs8.expose()).map_err(|_| KeyError::Operation)?;
-                        sign.get_or_init(|| Box::new(key))
-                    }
-                };
+                let sign = self.signing_key(sign)?;
                 let mut signature = vec![0; sign.public_modulus_len()];
                 sign.sign(&RSA_PSS_SHA256, &rng, message, &mut signature).map_err(|_| KeyError::Operation)?;
                 Ok(signature)
@@ -159,14 +200,7 @@ impl PrivateKey {
     /// answers a remote party must go on with a random key instead of telling (FORMATS §3 rule 4).
     pub fn oaep_decrypt(&self, ciphertext: &[u8]) -> Result<SecretBytes, KeyError> {
         let Secret::Rsa { open, .. } = &self.secret else { return Err(KeyError::Operation) };
-        let open = match open.get() {
-            Some(open) => open,
-            // EXPOSE: read into the key that AWS-LC decrypts with.
-            None => {
-                let key = decrypting_key(self.pkcs8.expose()).map_err(|_| KeyError::Operation)?;
-                open.get_or_init(|| Box::new(key))
-            }
-        };
+        let open = self.opening_key(open)?;
         let mut buffer = vec![0; open.min_output_size()];
         let plaintext = open
             .decrypt(&OAEP_SHA256_MGF1SHA256, ciphertext, &mut buffer, None)

@@ -11,6 +11,7 @@ pub mod calls;
 pub mod cards;
 pub mod dev;
 pub mod documents;
+pub mod enrol;
 pub mod forge;
 pub mod load;
 pub mod nginx;

@@ -14,6 +14,7 @@ pub struct Platform {
     dir: TempDir,
     serve: Option<Process>,
     ca: Option<Process>,
+    log: Option<String>,
     /// `https://127.0.0.1:PORT`.
     pub origin: String,
     /// What a new machine pins.
@@ -33,9 +34,19 @@ impl Platform {
         Self::start_edited(init, str::to_owned)
     }
 
+    /// As [`Platform::start`], with this level for all logs.
+    #[must_use]
+    pub fn start_logging(level: &str) -> Self {
+        Self::start_as(&["--approval", "auto"], str::to_owned, Some(level.to_owned()))
+    }
+
     /// As [`Platform::start_with`], with `platform.toml` edited before the start.
     #[must_use]
     pub fn start_edited(init: &[&str], edit: impl FnOnce(&str) -> String) -> Self {
+        Self::start_as(init, edit, None)
+    }
+
+    fn start_as(init: &[&str], edit: impl FnOnce(&str) -> String, log: Option<String>) -> Self {
         let dir = TempDir::with_prefix("life-platform-").unwrap();
         let out = Command::new(binaries::path("life-platform"))
             .args(["init", "--json", "--listen", "127.0.0.1:0", "--dir"])
@@ -48,7 +59,7 @@ impl Platform {
         let ca_fingerprint = json["ca_fingerprint"].as_str().unwrap().to_owned();
         let config = dir.path().join("platform.toml");
         std::fs::write(&config, edit(&std::fs::read_to_string(&config).unwrap())).unwrap();
-        let mut platform = Self { dir, serve: None, ca: None, origin: String::new(), ca_fingerprint };
+        let mut platform = Self { dir, serve: None, ca: None, log, origin: String::new(), ca_fingerprint };
         platform.start_ca();
         platform.start_serve();
         platform
@@ -96,6 +107,12 @@ impl Platform {
         self.serve.as_ref().unwrap().pid()
     }
 
+    /// What both have logged so far.
+    #[must_use]
+    pub fn logs(&self) -> [String; 2] {
+        ["serve", "ca"].map(|verb| std::fs::read_to_string(self.dir().join(format!("{verb}.log"))).unwrap())
+    }
+
     /// Runs a subcommand to its end and returns what it printed.
     pub fn run(&self, args: &[&str]) -> String {
         let out = Command::new(binaries::path("life-platform"))
@@ -115,6 +132,7 @@ impl Platform {
             .args([verb, "--dir"])
             .arg(self.dir())
             .args(args)
+            .envs(self.log.iter().map(|level| ("LIFE_LOG", level)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use life_credentials::{RootCredential, SoftwareCertificate};
+use life_credentials::{RootCredential, SigningCredential, SoftwareCertificate};
 use life_pki::account_log::CredentialId;
 use life_pki::{ParticipantKind, PrivateKey, Uid};
 use life_sys::secret::{Key256, SecretBytes};
@@ -27,8 +27,8 @@ pub(crate) enum Stage {
     Locked,
     /// The working credential is open.
     Opened(Box<SoftwareCertificate>),
-    /// The root credential too.
-    Unlocked(Box<(SoftwareCertificate, RootCredential)>),
+    /// The root credential is; of the working one the keys that sign.
+    Unlocked(Box<(SigningCredential, RootCredential)>),
 }
 
 life_sys::secret_types!(Stage);
@@ -42,12 +42,20 @@ impl Stage {
         }
     }
 
-    /// The working credential, open in both states.
-    pub(crate) fn working(&self) -> Result<&SoftwareCertificate, VaultError> {
+    /// The keys that sign, open in both states.
+    pub(crate) fn signing(&self) -> Result<&SigningCredential, VaultError> {
         match self {
             Self::Locked => Err(VaultError::UnknownSession),
-            Self::Opened(working) => Ok(working),
+            Self::Opened(working) => Ok(working.signing()),
             Self::Unlocked(both) => Ok(&both.0),
+        }
+    }
+
+    /// The whole working credential, before it has opened the root credential.
+    fn opened(&self) -> Result<&SoftwareCertificate, VaultError> {
+        match self {
+            Self::Opened(working) => Ok(working),
+            _ => Err(VaultError::WrongState),
         }
     }
 
@@ -185,9 +193,9 @@ impl Keep {
         let session = self.session(handle)?;
         let mut stage = session.write().map_err(|_| VaultError::Internal)?;
         permit(stage.state()?, RequestKind::OpenRoot)?;
-        let (root, answer) = open(stage.working()?)?;
+        let (root, answer) = open(stage.opened()?)?;
         *stage = match std::mem::replace(&mut *stage, Stage::Locked) {
-            Stage::Opened(working) => Stage::Unlocked(Box::new((*working, root))),
+            Stage::Opened(working) => Stage::Unlocked(Box::new((working.into_signing(), root))),
             other => other,
         };
         Ok(answer)

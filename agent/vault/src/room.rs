@@ -12,6 +12,8 @@ const KIB: usize = 1024;
 const FLOOR: usize = 256 * KIB;
 /// What an operation with a key needs besides its message.
 const KEY_WORK: usize = 64 * KIB;
+/// What stays free for the work of those who are there: nobody more is let in into it.
+const WORK: usize = 2 * KEY_WORK;
 /// The longest frame that may bring a secret: what is longer might lie in memory that could not be locked.
 const MAX_WITH_SECRET: usize = 128 * KIB;
 /// The part of a message that counts: longer ones have mappings of their own.
@@ -53,14 +55,17 @@ impl Room {
                 | RequestKind::LockUser
                 | RequestKind::Status,
             ) => return Ok(Lease { room: self, bytes: 0 }),
-            Some(RequestKind::ExportSoftwareCertificate | RequestKind::OpenSoftwareCertificate) => {
-                if body.len() > MAX_WITH_SECRET {
-                    return Err(VaultError::Malformed);
-                }
-                3 * long
+            Some(RequestKind::ExportSoftwareCertificate | RequestKind::OpenSoftwareCertificate)
+                if body.len() > MAX_WITH_SECRET =>
+            {
+                return Err(VaultError::Malformed);
             }
-            Some(RequestKind::GenerateAccount) => KEY_WORK,
-            Some(RequestKind::OpenRoot) => KEY_WORK + 2 * long + (2 * body.len()).min(LOG_STATE),
+            Some(RequestKind::ExportSoftwareCertificate) => 3 * long,
+            Some(RequestKind::OpenSoftwareCertificate) => return self.let_in(3 * long),
+            Some(RequestKind::GenerateAccount) => return self.let_in(KEY_WORK),
+            Some(RequestKind::OpenRoot) => {
+                return self.let_in(KEY_WORK + 2 * long + (2 * body.len()).min(LOG_STATE));
+            }
             Some(
                 RequestKind::AnswerChallenge
                 | RequestKind::CommitAccount
@@ -73,11 +78,20 @@ impl Room {
         self.set_aside(bytes)
     }
 
+    /// Sets memory aside for what keeps some of it, and leaves enough for the work of those who are there.
+    pub(crate) fn let_in(&self, bytes: usize) -> Result<Lease<'_>, VaultError> {
+        self.take(bytes, FLOOR + WORK)
+    }
+
     /// Sets memory aside.
     pub(crate) fn set_aside(&self, bytes: usize) -> Result<Lease<'_>, VaultError> {
+        self.take(bytes, FLOOR)
+    }
+
+    fn take(&self, bytes: usize, spare: usize) -> Result<Lease<'_>, VaultError> {
         // What leases stand for is counted twice once it is taken: too much rather than too little. Looked at anew each
         // time: another thread may have taken its memory and given its lease back meanwhile.
-        let free = || arena::usage().free.saturating_sub(FLOOR);
+        let free = || arena::usage().free.saturating_sub(spare);
         let more = |aside: usize| aside.checked_add(bytes).filter(|aside| *aside <= free());
         match self.aside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more) {
             Ok(_) => Ok(Lease { room: self, bytes }),
@@ -128,6 +142,14 @@ mod tests {
         assert_eq!(room.usage().refused, 1);
         drop(first);
         assert!(room.set_aside(half).is_ok());
+    }
+
+    #[test]
+    fn nobody_is_let_in_where_those_who_are_there_could_not_work() {
+        let room = Room::default();
+        let _lease = room.set_aside(arena::usage().free - FLOOR - WORK).map_err(|_| ()).unwrap();
+        assert_eq!(room.let_in(KIB).err(), Some(VaultError::OutOfMemory));
+        assert!(room.set_aside(KEY_WORK).is_ok());
     }
 
     #[test]

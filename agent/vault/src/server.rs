@@ -324,7 +324,11 @@ impl Server {
         let SlowJob { id, since, work, mut claim } = job;
         let kind = work.kind();
         let wanted = || matches!(claim, Claim::Ours) || self.unanswered.holds(id);
-        let (response, certificate) = match self.room.set_aside(work.memory()) {
+        let room = match kind {
+            RequestKind::ExportSoftwareCertificate => self.room.set_aside(work.memory()),
+            _ => self.room.let_in(work.memory()),
+        };
+        let (response, certificate) = match room {
             // Nothing is derived and decrypted that would then be refused.
             _ if !wanted() => (WITHDRAWN, None),
             Ok(_lease) => guarded_with(|| perform_slow(&self.keep, work, &wanted)),

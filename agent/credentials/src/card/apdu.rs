@@ -28,6 +28,8 @@ pub(crate) struct Answer {
     status: u16,
 }
 
+life_sys::secret_types!(Answer);
+
 impl Answer {
     /// The status word.
     pub fn status(&self) -> u16 {

@@ -14,6 +14,8 @@ pub struct Pin(SecretBytes);
 /// A PUK that a card could have.
 pub struct Puk(SecretBytes);
 
+life_sys::secret_types!(Pin, Puk);
+
 impl Pin {
     /// Takes 6 to 8 printable characters of ASCII. The standard has digits; cards with letters are about.
     ///

@@ -8,6 +8,7 @@
 
 pub mod forms;
 pub mod keys;
+pub mod logs;
 pub mod needles;
 pub mod target;
 

@@ -9,6 +9,7 @@ mod attacks;
 mod control;
 mod cycles;
 mod ends;
+mod flood;
 mod judge;
 mod limits;
 mod scene;

@@ -37,6 +37,24 @@ pub fn end_by(pid: u32, signal: Signal) {
     });
 }
 
+/// The vault's memory as it is now: by the contract, what the status says may be a second old.
+pub async fn fresh_memory(clients: &mut Clients) -> v1::VaultMemory {
+    tokio::time::sleep(Duration::from_millis(1001)).await;
+    clients.status().await.vault_memory.unwrap()
+}
+
+/// Waits until no more of the arena is taken than at the start, and these bytes; large blocks are gone then too.
+pub async fn arena_comes_back(clients: &mut Clients, start: &v1::VaultMemory, kept: u64) {
+    let end = tokio::time::Instant::now() + NOTICED;
+    loop {
+        let now = fresh_memory(clients).await;
+        if now.used_bytes <= start.used_bytes + kept && now.large_bytes == 0 {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < end, "at the start {start:?}, and now {now:?}");
+    }
+}
+
 /// Looks into both processes.
 pub fn look(pids: Pids, needles: &Needles) -> Findings {
     scan::scan(&[pids.broker, pids.vault], needles)

@@ -44,6 +44,7 @@ pub(super) fn open_root(
         let seals: Vec<&[u8]> = seals.iter().collect();
         let account = verify_for(working.uid(), &log, now).map_err(|_| VaultError::LogInvalid)?;
         let root = RootCredential::open(working, &account, &seals).map_err(root_error)?;
+        working.signing().prepare().map_err(credential_error)?;
         let answer = Response::Root {
             generation: root.generation().into(),
             root_spki: root.public_key().spki().to_vec(),
@@ -63,15 +64,15 @@ pub(super) fn sign_attributes(
     attributes: &[u8],
 ) -> Result<Response, VaultError> {
     keep.with_session(session.0, RequestKind::SignAttributes, |stage| {
-        let working = stage.working()?;
+        let signing = stage.signing()?;
         let parsed = SignedAttributes::parse(attributes).map_err(|_| VaultError::AttributesRefused)?;
-        if parsed.context().sender() != working.uid() {
+        if parsed.context().sender() != signing.uid() {
             return Err(VaultError::WrongSender);
         }
         if parsed.context().purpose() == Purpose::Statement {
             return Err(VaultError::AttributesRefused);
         }
-        let certificate = working.signature();
+        let certificate = signing.signature();
         if parsed.certificate_hash() != &certificate.sha256() {
             return Err(VaultError::WrongCertificate);
         }
@@ -81,14 +82,14 @@ pub(super) fn sign_attributes(
         if !algorithm_fits || message != attributes {
             return Err(VaultError::AttributesRefused);
         }
-        working.sign(&message).map(Response::Signature).map_err(credential_error)
+        signing.sign(&message).map(Response::Signature).map_err(credential_error)
     })
 }
 
 pub(super) fn sign_tls(keep: &Keep, session: SessionId, input: &[u8]) -> Result<Response, VaultError> {
     keep.with_session(session.0, RequestKind::SignTls, |stage| {
         let input = ClientCertificateVerify::parse(input).ok_or(VaultError::TlsInputRefused)?;
-        let signature = stage.working()?.sign_authentication(input.message()).map_err(credential_error)?;
+        let signature = stage.signing()?.sign_authentication(input.message()).map_err(credential_error)?;
         Ok(Response::Signature(signature))
     })
 }

@@ -17,6 +17,8 @@ const BLOCK: usize = 8;
 /// A management key: three-key triple DES, as cards of the standard have it.
 pub struct ManagementKey(SecretBytes);
 
+life_sys::secret_types!(ManagementKey);
+
 impl ManagementKey {
     /// Takes 24 bytes; none for another length.
     #[must_use]
