@@ -93,13 +93,13 @@ async fn a_prompt_says_what_is_opened_for_whom_and_who_asks() {
     let said = description.replace("%0A", "\n").replace("%25", "%");
     assert!(said.contains("opens a software certificate"), "{said}");
     assert!(
-        said.contains(&format!("Asked for by {} (process {})", own.display(), std::process::id())),
+        said.contains(&format!("Asked for by “{}” (process {})", own.display(), std::process::id())),
         "{said}"
     );
-    assert!(said.contains("started by /"), "{said}");
+    assert!(said.contains("started by “/"), "{said}");
     assert!(said.contains("3 tries within 77 seconds"), "{said}");
     assert!(said.contains(&format!("Of the user {}, says the program", scene.user.uid())), "{said}");
-    assert!(said.contains("The file, says the program: praxis.p12"), "{said}");
+    assert!(said.contains("The file, says the program: “praxis.p12”"), "{said}");
     assert!(lines.contains("SETTIMEOUT 77\n"), "{lines}");
 }
 

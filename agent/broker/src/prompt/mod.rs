@@ -47,6 +47,7 @@ pub async fn start(
     let mut command = Command::new(program);
     command.env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     command.envs(INHERITED.iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value))));
+    command.envs(characters(|name| std::env::var(name).ok()));
     command.envs(place.display.iter().map(|(name, value)| (name, value)));
     if let Some(terminal) = &place.terminal {
         command.arg("--ttyname").arg(&terminal.path).env("GPG_TTY", &terminal.path);
@@ -60,6 +61,18 @@ pub async fn start(
     let input = child.stdin.take().ok_or(Fault::PromptUnavailable)?.into_owned_fd().map_err(unavailable)?;
     let output = child.stdout.take().ok_or(Fault::PromptUnavailable)?.into_owned_fd().map_err(unavailable)?;
     Ok(Pinentry { running: Some((child, place, queued)), pipes: vec![input, output] })
+}
+
+/// What makes a pinentry read and show UTF-8, as prompts are written: in another locale some fail at the first letter that is
+/// not ASCII, which may be one of a path. A service has often none.
+fn characters(variable: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, &'static str)> {
+    let set = |name| variable(name).filter(|value| !value.is_empty());
+    let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    if locale.ends_with("utf-8") || locale.ends_with("utf8") {
+        return Vec::new();
+    }
+    vec![("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")]
 }
 
 impl Pinentry {
@@ -100,6 +113,19 @@ impl Drop for Pinentry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prompts_are_utf_8_whatever_the_service_has() {
+        let with = |name: &'static str, value: &'static str| {
+            characters(move |asked| (asked == name).then(|| value.to_owned()))
+        };
+        for (name, value) in [("LANG", "de_DE.UTF-8"), ("LC_CTYPE", "C.utf8"), ("LC_ALL", "en_GB.UTF-8")] {
+            assert_eq!(with(name, value), [], "{name}={value}");
+        }
+        for (name, value) in [("LANG", ""), ("LANG", "C"), ("LC_ALL", "POSIX"), ("LC_CTYPE", "de_DE@euro")] {
+            assert_eq!(with(name, value), [("LC_ALL", ""), ("LC_CTYPE", "C.UTF-8")], "{name}={value}");
+        }
+    }
 
     #[tokio::test]
     async fn a_program_is_needed() {
