@@ -1,7 +1,7 @@
 //! The terminal as a place for secrets: typed without being shown, and shown once.
 //!
-//! Its settings come back however the command ends that changed them: also when it is interrupted or asked to end, and
-//! while it is stopped.
+//! Its settings come back however the command ends that changed them, and what was shown is gone: also when it is
+//! interrupted or asked to end, and while it is stopped.
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -38,32 +38,32 @@ impl Terminal {
     pub async fn ask(&self, question: &str) -> Result<SecretBytes, Error> {
         let failed = |source| Error::Read { name: "the terminal".into(), source };
         let reader = self.0.try_clone().map_err(failed)?;
-        let silence = Silence::begin(self.0.try_clone().map_err(failed)?, question).map_err(failed)?;
+        self.answer(reader, Silence::begin(self.0.try_clone().map_err(failed)?, question, None)).await
+    }
+
+    /// Waits for the line that answers an open question.
+    async fn answer(&self, reader: File, silence: io::Result<Silence>) -> Result<SecretBytes, Error> {
+        let failed = |source| Error::Read { name: "the terminal".into(), source };
+        let silence = silence.map_err(failed)?;
         let line = spawn_blocking(move || read_line(reader)).await;
         let line = line.map_err(|error| Error::Software(error.to_string()))?.map_err(failed)?;
         silence.answered();
         Ok(line)
     }
 
-    /// Shows a secret until Enter is pressed, and takes it from the screen again where the terminal can do that.
+    /// Shows a secret until Enter is pressed, on a screen of its own where the terminal has one: nothing of it stays there,
+    /// nor among the lines that one can scroll back to.
     ///
-    /// Fails with [`Error::Write`] or [`Error::Read`] when the terminal goes away.
+    /// Fails with [`Error::Read`] when the terminal goes away.
     #[expect(clippy::await_holding_invalid_type, reason = "it is shown until the person has it")]
     pub async fn show_once(&self, what: &str, secret: SecretBytes) -> Result<(), Error> {
-        let failed = |source| Error::write("the terminal", source);
-        let mut terminal = self.0.try_clone().map_err(failed)?;
-        writeln!(terminal, "{what}\n").map_err(failed)?;
-        // EXPOSE: to the person it was made for, once.
-        let shown = [b"    ", secret.expose(), b"\n\n"];
-        shown.iter().try_for_each(|part| terminal.write_all(part)).map_err(failed)?;
+        let failed = |source| Error::Read { name: "the terminal".into(), source };
+        let reader = self.0.try_clone().map_err(failed)?;
+        let sheet = Sheet::new(what, &secret);
         drop(secret);
-        self.ask("Write it down, and press Enter when you have it: ").await?;
-        if env::var_os("TERM").is_some_and(|term| term != "dumb") {
-            // Up to the first line, and away with all that follows.
-            let lines = what.lines().count() + 4;
-            write!(terminal, "\x1b[{lines}A\r\x1b[J").map_err(failed)?;
-        }
-        Ok(())
+        let question = "Write it down, and press Enter when you have it: ";
+        let silence = Silence::begin(self.0.try_clone().map_err(failed)?, question, Some(sheet));
+        self.answer(reader, silence).await.map(drop)
     }
 }
 
@@ -86,12 +86,56 @@ fn read_line(mut terminal: File) -> io::Result<SecretBytes> {
     ended.map(|()| line)
 }
 
+/// What is shown with a question.
+struct Sheet {
+    text: SecretBytes,
+    /// Whether it has a screen of its own.
+    own_screen: bool,
+}
+
+life_sys::secret_types!(Sheet);
+
+/// To the terminal's other screen, which leaves nothing to scroll back to. Where there is none this clears the only one.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[H\x1b[J";
+const LEAVE: &[u8] = b"\x1b[?1049l";
+
+impl Sheet {
+    fn new(what: &str, secret: &SecretBytes) -> Self {
+        let own_screen = env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb");
+        let start = if own_screen { ENTER } else { b"" };
+        // EXPOSE: to the person it was made for, once.
+        let parts = [start, what.as_bytes(), b"\n\n    ", secret.expose(), b"\n\n"].concat();
+        Self { text: SecretBytes::new(parts), own_screen }
+    }
+
+    fn show(&self, mut terminal: &File) -> io::Result<()> {
+        // EXPOSE: to the terminal, as above.
+        terminal.write_all(self.text.expose())
+    }
+
+    /// Takes it away line by line: what clears a whole screen lets some terminals keep it among the lines above.
+    fn hide(&self, mut terminal: &File) -> io::Result<()> {
+        if !self.own_screen {
+            return Ok(());
+        }
+        // EXPOSE: its lines are counted, and one more for the question.
+        let lines = self.text.expose().iter().filter(|byte| **byte == b'\n').count() + 2;
+        for line in (1..=lines).rev() {
+            write!(terminal, "\x1b[{line};1H\x1b[2K")?;
+        }
+        terminal.write_all(LEAVE)
+    }
+}
+
 /// A terminal that does not show what is typed.
 struct Silent {
     terminal: File,
     before: Termios,
     question: String,
+    sheet: Option<Sheet>,
 }
+
+life_sys::secret_types!(Silent);
 
 /// The one question that is open; what a signal stops finds the terminal here.
 static OPEN: Mutex<Option<Silent>> = Mutex::new(None);
@@ -106,6 +150,7 @@ impl Silent {
         silent.local_modes.remove(LocalModes::ECHO);
         silent.local_modes.insert(LocalModes::ECHONL | LocalModes::ICANON);
         tcsetattr(&self.terminal, OptionalActions::Flush, &silent)?;
+        self.sheet.iter().try_for_each(|sheet| sheet.show(&self.terminal))?;
         self.terminal.write_all(self.question.as_bytes())
     }
 
@@ -116,6 +161,7 @@ impl Silent {
     }
 
     fn restore(&self) {
+        let _terminal_gone = self.sheet.iter().try_for_each(|sheet| sheet.hide(&self.terminal));
         let _terminal_gone = tcsetattr(&self.terminal, OptionalActions::Flush, &self.before);
     }
 }
@@ -124,13 +170,16 @@ impl Silent {
 struct Silence(());
 
 impl Silence {
-    fn begin(terminal: File, question: &str) -> io::Result<Self> {
+    fn begin(terminal: File, question: &str, sheet: Option<Sheet>) -> io::Result<Self> {
         watch_suspension();
         let before = tcgetattr(&terminal)?;
-        let mut silent = Silent { terminal, before, question: question.to_owned() };
-        silent.hush()?;
-        *open() = Some(silent);
-        Ok(Self(()))
+        let silent = Silent { terminal, before, question: question.to_owned(), sheet };
+        // It is put back from here on, also when not all of it is shown.
+        let silence = Self(());
+        let mut open = open();
+        let shown = open.insert(silent).hush();
+        drop(open);
+        shown.map(|()| silence)
     }
 
     /// The person pressed Enter, which the terminal showed.

@@ -128,3 +128,25 @@ fn an_interrupted_registration_is_finished_first() {
         assert_eq!(fs::read(folder.path("me.p12")).unwrap(), CERTIFICATE);
     }
 }
+
+/// The stage set never asks for a passphrase, as an agent does that has one for the registration.
+#[test]
+fn a_passphrase_that_does_not_count_is_not_asked_for_and_not_passed_over_in_silence() {
+    let (agent, folder) = (Agent::start(), Folder::new());
+    let given = register(&agent, &folder, &["--out", "me.p12", "--resume", "known"]).output().unwrap();
+    assert_eq!(code(&given), 0, "{}", stderr(&given));
+    assert!(stderr(&given).contains("PASSPHRASE_NOT_USED"), "{}", stderr(&given));
+    let fresh = register(&agent, &folder, &["--out", "fresh.p12"]).output().unwrap();
+    assert!(!stderr(&fresh).contains("PASSPHRASE_NOT_USED"));
+
+    // Nobody could be asked here: it would fail.
+    let mut command = Command::new("setsid");
+    command.args(["--wait", env!("CARGO_BIN_EXE_life"), "register", "--json", "--kind", "patient"]);
+    command.args(["--out", "typed.p12", "--resume", "known"]).current_dir(folder.root());
+    for (name, value) in agent.life().get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let output = command.env("HOME", folder.root()).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert_eq!(fs::read(folder.path("typed.p12")).unwrap(), CERTIFICATE);
+}

@@ -122,7 +122,7 @@ async fn a_new_passphrase_is_typed_twice_or_made_and_shown_once() {
     let made = made.unwrap_or_else(|| panic!("no passphrase: {seen}")).to_owned();
     terminal.type_keys("\r");
     assert_eq!(terminal.exit_code(), Some(0), "{}", terminal.seen());
-    assert!(terminal.seen().contains("\x1b[J"), "the passphrase stays on the screen");
+    was_alone(&mut terminal, &made, 1);
     assert!(!scene.agent.log().contains(&made));
 
     for (file, passphrase) in [("typed.p12", "a new passphrase"), ("made.p12", made.as_str())] {
@@ -131,6 +131,45 @@ async fn a_new_passphrase_is_typed_twice_or_made_and_shown_once() {
         terminal.type_keys(&format!("{passphrase}\r"));
         assert_eq!(terminal.exit_code(), Some(0), "{}", terminal.seen());
     }
+}
+
+/// A secret stood on the terminal's other screen, so often, and nothing else of it is left.
+fn was_alone(terminal: &mut Terminal, secret: &str, times: usize) {
+    terminal.wait_for("\x1b[?1049l", times);
+    let seen = terminal.seen();
+    let mut left = String::new();
+    for part in seen.split("\x1b[?1049h") {
+        left.push_str(part.split_once("\x1b[?1049l").map_or(part, |(_, after)| after));
+    }
+    assert_eq!(seen.matches(secret).count(), times, "{seen}");
+    assert!(!left.contains(secret), "the passphrase stays on the screen");
+}
+
+#[tokio::test]
+async fn a_passphrase_that_is_shown_leaves_the_screen_however_that_ends() {
+    let scene = scene("").await;
+    let path = scene.path("made.p12");
+    let arguments = ["register", "--kind", "patient", "--key-algorithm", "p-256", "--generate-passphrase"];
+    let mut terminal = scene.life(&[&arguments[..], &["--out", &path]].concat());
+    terminal.wait_for("press Enter when you have it", 1);
+    let seen = terminal.seen();
+    let made = seen.lines().map(str::trim).find(|line| line.len() == 34 && line.matches('-').count() == 6);
+    let made = made.unwrap_or_else(|| panic!("no passphrase: {seen}")).to_owned();
+    // Stopped it is gone, and there again when it goes on.
+    terminal.process.signal(Signal::TSTP);
+    terminal.wait_for("\x1b[?1049l", 1);
+    terminal.wait_for_echo(true);
+    terminal.process.signal(Signal::CONT);
+    terminal.wait_for("press Enter when you have it", 2);
+    // The first is put off.
+    terminal.process.signal(Signal::INT);
+    terminal.wait_for("finishing first", 1);
+    terminal.process.signal(Signal::INT);
+    assert_eq!(terminal.exit_code(), Some(130), "{}", terminal.seen());
+    was_alone(&mut terminal, &made, 2);
+    assert!(terminal.echoes());
+    // What was registered is there all the same.
+    assert!(Path::new(&path).exists());
 }
 
 #[tokio::test]

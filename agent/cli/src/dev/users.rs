@@ -40,7 +40,7 @@ pub async fn make(connection: &Connection, layout: &Layout, kind: Kind) -> Resul
         (new, pipe_with_secret(&secret)?)
     };
     let request = register::request(kind, KeyAlgorithm::Rsa3072);
-    let (user, pkcs12) = register::register(connection, request, new).await?;
+    let register::New { user, pkcs12, .. } = register::register(connection, request, new).await?;
     write(&folder.join("software-certificate.p12"), &pkcs12)?;
     write(&folder.join("uid"), user.uid.as_bytes())?;
     unlock_with(connection.credentials(), user.name, pkcs12, pipe).await?;

@@ -43,6 +43,8 @@ pub enum Way {
     },
     /// The vault makes it, and writes it here.
     Generated(OwnedFd),
+    /// The person types it twice, once the agent wants it.
+    Typed,
     /// Directly.
     Direct(Wire),
 }
@@ -51,16 +53,48 @@ life_sys::secret_types!(Way);
 
 impl Way {
     /// What the request says, and what goes with its ticket.
-    pub fn source(self) -> (Wire, Option<OwnedFd>) {
+    pub fn source(self) -> (Wire, WithTicket) {
+        let descriptor = |twice| Wire::Descriptor(v1::NewDescriptorSource { twice });
         match self {
-            Self::Descriptor { pipe, twice } => {
-                (Wire::Descriptor(v1::NewDescriptorSource { twice }), Some(pipe))
-            }
-            Self::Generated(pipe) => (Wire::Generated(v1::GeneratedSource {}), Some(pipe)),
-            Self::Direct(source) => (source, None),
+            Self::Descriptor { pipe, twice } => (descriptor(twice), WithTicket::Given(pipe)),
+            Self::Generated(pipe) => (Wire::Generated(v1::GeneratedSource {}), WithTicket::Given(pipe)),
+            Self::Typed => (descriptor(true), WithTicket::Typed),
+            Self::Direct(source) => (source, WithTicket::Nothing),
         }
     }
 }
+
+/// What goes with a ticket.
+pub enum WithTicket {
+    /// This.
+    Given(OwnedFd),
+    /// Nothing: none is to come, or it has come.
+    Nothing,
+    /// What the person then types.
+    Typed,
+}
+
+impl WithTicket {
+    /// The descriptor, when the agent asks for it.
+    ///
+    /// Fails with [`Error::Software`] for a ticket that nobody asked for, and as the terminal does.
+    pub async fn descriptor(&mut self) -> Result<OwnedFd, Error> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Given(descriptor) => Ok(descriptor),
+            Self::Nothing => Err(Error::Software("a ticket nobody asked for".into())),
+            Self::Typed => match Source::Terminal.read_new(QUESTION).await? {
+                New::Once(secret) | New::Twice(secret) => pipe_with_secret(&secret),
+            },
+        }
+    }
+
+    /// Whether there is something that the agent did not ask for.
+    pub fn is_left(&self) -> bool {
+        matches!(self, Self::Given(_))
+    }
+}
+
+const QUESTION: &str = "New passphrase, 12 bytes or more: ";
 
 /// A passphrase that the vault makes, and where it will be shown.
 pub struct Shown {
@@ -82,8 +116,9 @@ impl Shown {
 }
 
 impl Passphrase {
-    /// Gets the passphrase, or ready for the vault's; nothing is asked for then.
-    pub async fn way(self) -> Result<(Way, Option<Shown>), Error> {
+    /// Gets the passphrase, or ready for the vault's; nothing is asked for then. Where a registration goes on, which may have
+    /// its passphrase, a person is asked only when the agent wants one.
+    pub async fn way(self, goes_on: bool) -> Result<(Way, Option<Shown>), Error> {
         if self.generate_passphrase {
             let nobody = |_| {
                 Error::Usage("there is no terminal to show the passphrase on: choose one yourself".into())
@@ -96,7 +131,10 @@ impl Passphrase {
             return Ok((Way::Direct(Wire::Prompt(prompt_source())), None));
         }
         let source = Source::new(self.passphrase_file, self.passphrase_fd);
-        let new = source.read_new("New passphrase, 12 bytes or more: ").await?;
+        if goes_on && !self.inline && matches!(source, Source::Terminal) {
+            return Ok((Way::Typed, None));
+        }
+        let new = source.read_new(QUESTION).await?;
         let way = match (&new, self.inline) {
             (New::Once(secret), false) => Way::Descriptor { pipe: pipe_with_secret(secret)?, twice: false },
             (New::Twice(secret), false) => Way::Descriptor { pipe: pipe_with_secret(secret)?, twice: true },

@@ -117,7 +117,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     let mut target = Target::open(&place, existing, Content::Credential).await?;
     target.reserve(PKCS12_ROOM)?;
     let output = arguments.out.is_some().then_some((target, place));
-    let (way, shown) = arguments.passphrase.way().await?;
+    let goes_on = arguments.resume.is_some();
+    let (way, shown) = arguments.passphrase.way(goes_on).await?;
     let mut request = request(arguments.kind, arguments.key_algorithm.into());
     request.platform_origin = arguments.platform.unwrap_or_default();
     request.ca_fingerprint = arguments.ca_fingerprint.unwrap_or_default();
@@ -126,9 +127,13 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), Error> {
     // From here on the account may exist: the certificate is written before anything may end this program.
     let shield = Shield::new();
     let kept = match register(&connection, request, way).await {
-        Ok((user, pkcs12)) => {
+        Ok(New { user, pkcs12, passphrase_left }) => {
             let uid = user.uid.clone();
-            in_background(move || keep(output, &uid, &pkcs12)).await.map(|place| (user, place))
+            let place = in_background(move || keep(output, &uid, &pkcs12)).await;
+            if passphrase_left && goes_on {
+                context.output.warn("PASSPHRASE_NOT_USED", NOT_USED);
+            }
+            place.map(|place| (user, place))
         }
         Err(error) => Err(error),
     };
@@ -179,13 +184,27 @@ pub fn request(kind: Kind, algorithm: KeyAlgorithm) -> v1::RegisterUserRequest {
     }
 }
 
-/// Registers; gives the user and the software certificate.
+/// Why nothing became of a passphrase.
+const NOT_USED: &str = "this registration had its passphrase already, from the call that began it: that one opens the \
+                        software certificate, and the one of this call does not count";
+
+/// A new user.
+pub struct New {
+    /// The user.
+    pub user: v1::User,
+    /// The software certificate.
+    pub pkcs12: Bytes,
+    /// Whether the agent had no use for the passphrase.
+    pub passphrase_left: bool,
+}
+
+/// Registers.
 pub async fn register(
     connection: &Connection,
     mut request: v1::RegisterUserRequest,
     way: Way,
-) -> Result<(v1::User, Bytes), Error> {
-    let (source, mut descriptor) = way.source();
+) -> Result<New, Error> {
+    let (source, mut with_ticket) = way.source();
     if let Some(v1::register_user_request::Credential::SoftwareCertificate(new)) = &mut request.credential {
         new.secret = Some(v1::NewSecret { source: Some(source) });
     }
@@ -195,11 +214,11 @@ pub async fn register(
             Some(Step::Registered(registered)) => {
                 let user =
                     registered.user.ok_or_else(|| Error::Software("the agent named no user".into()))?;
-                return Ok((user, registered.pkcs12));
+                let passphrase_left = with_ticket.is_left();
+                return Ok(New { user, pkcs12: registered.pkcs12, passphrase_left });
             }
             Some(Step::Ticket(ticket)) => {
-                let taken = descriptor.take();
-                let descriptor = taken.ok_or_else(|| Error::Software("a ticket nobody asked for".into()))?;
+                let descriptor = with_ticket.descriptor().await?;
                 descriptor::hand_over(ticket, descriptor).await?;
             }
             None => {}

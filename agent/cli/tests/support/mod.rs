@@ -46,7 +46,9 @@ pub fn stderr(output: &Output) -> String {
 
 /// The error object that `--json` prints.
 pub fn error(output: &Output) -> Value {
-    let line: Value = serde_json::from_slice(&output.stderr).unwrap_or_else(|_| panic!("{}", stderr(output)));
+    // Warnings come before it.
+    let last = output.stderr.trim_ascii().rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line: Value = serde_json::from_slice(last).unwrap_or_else(|_| panic!("{}", stderr(output)));
     line["error"].clone()
 }
 
