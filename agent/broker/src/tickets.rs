@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,7 +18,7 @@ use life_sys::descriptors::recv_with_fds;
 use life_sys::stream::Stream;
 use life_vault_protocol::VaultError;
 use tokio::net::UnixListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::{Error, Fault, Result};
 
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MOST: usize = 64;
 /// The most clients of the descriptor socket at once; further ones wait.
 const CLIENTS: usize = 32;
+/// A client that takes longer has handed over something that holds its thread up.
+const STUCK: Duration = Duration::from_secs(2 * PATIENCE.as_secs());
 
 /// A ticket's bytes.
 type Bytes = [u8; 32];
@@ -35,6 +38,10 @@ type Bytes = [u8; 32];
 pub struct Tickets {
     socket: PathBuf,
     out: Mutex<HashMap<Bytes, Out>>,
+    /// Whether clients hold all places up.
+    held_up: AtomicBool,
+    /// How long it takes to find that out.
+    stuck: Duration,
 }
 
 struct Out {
@@ -78,15 +85,22 @@ impl Ticket {
         match tokio::time::timeout(self.lifetime, &mut self.receiver).await {
             Ok(Ok(descriptor)) => descriptor.ok_or_else(|| VaultError::SecretUnusable.into()),
             Ok(Err(_)) => Err(Fault::CredentialLocked.because("the user was locked meanwhile")),
+            Err(_) if self.tickets.held_up.load(Ordering::Relaxed) => {
+                Err(Fault::SecretTimeout.because(HELD_UP))
+            }
             Err(_) => Err(Fault::SecretTimeout.into()),
         }
     }
 }
 
+/// What a same-user program can do, and only that program's end undoes: no thread that waits for a file system can be ended.
+const HELD_UP: &str =
+    "programs hold the descriptor socket up with what they have handed over, and no other gets to it";
+
 impl Tickets {
     /// No tickets yet.
     pub fn new(socket: PathBuf) -> Self {
-        Self { socket, out: Mutex::default() }
+        Self { socket, out: Mutex::default(), held_up: AtomicBool::default(), stuck: STUCK }
     }
 
     /// The descriptor socket's path.
@@ -136,7 +150,7 @@ impl Tickets {
     pub async fn serve(self: Arc<Self>, listener: UnixListener) {
         let places = Arc::new(Semaphore::new(CLIENTS));
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Some(place) = self.place(&places).await else { return };
             let served = match listener.accept().await {
                 Ok((stream, _)) => stream.into_std().and_then(|stream| {
                     let tickets = self.clone();
@@ -153,6 +167,22 @@ impl Tickets {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+
+    /// Waits for a place. What comes meanwhile stays with the kernel: whoever drops a connection also closes the descriptors
+    /// that wait in it.
+    async fn place(&self, places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+        let mut place = std::pin::pin!(places.clone().acquire_owned());
+        let place = match tokio::time::timeout(self.stuck, &mut place).await {
+            Ok(place) => place,
+            Err(_) => {
+                self.held_up.store(true, Ordering::Relaxed);
+                tracing::warn!(clients = CLIENTS, "{HELD_UP}");
+                place.await
+            }
+        };
+        self.held_up.store(false, Ordering::Relaxed);
+        place.ok()
     }
 
     fn take(&self, stream: &UnixStream) {
@@ -308,5 +338,34 @@ mod tests {
         ticket.descriptor().await.unwrap();
         // Resets every connection: nobody waits any longer.
         drop(listener);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn who_finds_all_places_held_up_is_told_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fd.sock");
+        let tickets = Tickets { stuck: Duration::from_millis(100), ..Tickets::new(path.clone()) };
+        let tickets = Arc::new(tickets);
+        tokio::spawn(tickets.clone().serve(UnixListener::bind(&path).unwrap()));
+        let held_up = async |expected: bool| {
+            while tickets.held_up.load(Ordering::Relaxed) != expected {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        for _ in 0..CLIENTS {
+            assert_eq!(send(&path, &[7; 32], lingering(&listener)).await, 1);
+        }
+        held_up(true).await;
+        let ticket = tickets.issue(Duration::from_millis(10), None).unwrap();
+        let ended = ticket.descriptor().await.err().unwrap();
+        assert_eq!(ended.fault(), Fault::SecretTimeout);
+        assert!(ended.to_string().contains("hold the descriptor socket up"), "{ended}");
+        // As soon as they let go, everybody has their turn again.
+        drop(listener);
+        held_up(false).await;
+        let ticket = tickets.issue(Duration::from_secs(600), None).unwrap();
+        assert_eq!(send(&path, ticket.bytes(), pipe_end()).await, 0);
+        ticket.descriptor().await.unwrap();
     }
 }

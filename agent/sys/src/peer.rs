@@ -8,7 +8,6 @@ mod process;
 mod terminal;
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use process::{Parent, Peer};
@@ -33,10 +32,14 @@ pub struct Credentials {
 /// # Errors
 /// What the system says, for a socket that is not a connected Unix socket.
 pub fn credentials(socket: impl AsFd) -> io::Result<Credentials> {
-    let found: libc::ucred = socket_option(socket.as_fd(), libc::SO_PEERCRED)?;
+    let none = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let (found, whole) = socket_option(socket.as_fd(), libc::SO_PEERCRED, none)?;
     // What the kernel gives for a socket that is not connected.
     if found.uid == u32::MAX {
         return Err(io::ErrorKind::NotConnected.into());
+    }
+    if !whole {
+        return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(Credentials { uid: found.uid, gid: found.gid, pid: found.pid })
 }
@@ -49,29 +52,26 @@ pub fn own_uid() -> u32 {
 
 /// A descriptor of the process that created the other end (`SO_PEERPIDFD`, since Linux 6.5).
 fn process_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let number: libc::c_int = socket_option(socket, libc::SO_PEERPIDFD)?;
+    let (number, whole) = socket_option::<libc::c_int>(socket, libc::SO_PEERPIDFD, -1)?;
     if number < 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
     // SAFETY: the kernel has just made this descriptor for us (closed on exec); nobody else has it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+    if whole { Ok(descriptor) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
-/// An option that the kernel writes whole; of types that any bytes are a value of.
-fn socket_option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int) -> io::Result<T> {
-    let mut value = MaybeUninit::<T>::zeroed();
+/// An option, of a type that any bytes are a value of, and whether the kernel wrote all of it over what was there.
+fn socket_option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int, before: T) -> io::Result<(T, bool)> {
+    let mut value = before;
     let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
-    let room = value.as_mut_ptr().cast();
+    let room = (&raw mut value).cast();
     // SAFETY: `room` has `length` writable bytes, and `length` itself is writable.
     let done = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, room, &raw mut length) };
     if done != 0 {
         return Err(io::Error::last_os_error());
     }
-    if usize::try_from(length).ok() != Some(size_of::<T>()) {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    // SAFETY: zeroed before and written since; every bit pattern is a value of a `Plain` type.
-    Ok(unsafe { value.assume_init() })
+    Ok((value, usize::try_from(length).ok() == Some(size_of::<T>())))
 }
 
 /// Types of which any bytes are a value.

@@ -8,8 +8,6 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::slice;
 
-use zeroize::Zeroize;
-
 use crate::arena::{PAGE, lock_on_fault, map_pages, unlocked_pages, unmap_pages};
 
 /// The most that is given at once, in bytes.
@@ -92,16 +90,33 @@ impl Scratch {
         }
     }
 
-    /// The bytes.
-    pub fn bytes(&mut self) -> &mut [u8] {
+    /// The bytes; none of memory that the kernel may drop: it changes under whoever looks, which no reference may.
+    pub fn bytes(&mut self) -> Option<&mut [u8]> {
+        if self.protection == Protection::Droppable {
+            return None;
+        }
         // SAFETY: the mapping is that long, readable and writable, begins as zeros, and is this value's alone.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.size) }
+        Some(unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.size) })
+    }
+
+    /// Where it begins, and its length: for code that reads and writes by pointers, whatever protects it.
+    pub fn pointer(&mut self) -> (NonNull<u8>, usize) {
+        (self.start, self.size)
+    }
+
+    fn wipe(&mut self) {
+        let (start, size) = self.pointer();
+        for at in 0..size {
+            let byte = start.as_ptr().wrapping_add(at);
+            // SAFETY: inside the mapping, which is writable and this value's alone.
+            unsafe { byte.write_volatile(0) };
+        }
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        self.bytes().zeroize();
+        self.wipe();
         self.release();
     }
 }
@@ -146,9 +161,21 @@ mod tests {
         let now = Scratch::new(100_000).unwrap().protection();
         assert_eq!(Protection::available(100_000).unwrap(), now);
         for mut scratch in [locked, refused, Scratch::new(100_000).unwrap()] {
-            assert!(scratch.bytes().len() >= 100_000 && scratch.bytes().iter().all(|byte| *byte == 0));
-            scratch.bytes().fill(7);
-            assert!(scratch.bytes().iter().all(|byte| *byte == 7));
+            let droppable = scratch.protection() == Protection::Droppable;
+            let (start, size) = scratch.pointer();
+            assert!(size >= 100_000);
+            let last = start.as_ptr().wrapping_add(size - 1);
+            // SAFETY: inside the mapping, which nobody else uses.
+            assert_eq!(unsafe { last.read_volatile() }, 0);
+            // SAFETY: as above.
+            unsafe { last.write_volatile(7) };
+            assert_eq!(scratch.bytes().is_none(), droppable);
+            if let Some(bytes) = scratch.bytes() {
+                assert!(bytes[..size - 1].iter().all(|byte| *byte == 0) && bytes[size - 1] == 7);
+            }
+            scratch.wipe();
+            // SAFETY: as above.
+            assert_eq!(unsafe { last.read_volatile() }, 0);
         }
     }
 

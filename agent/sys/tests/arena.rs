@@ -201,7 +201,7 @@ fn what_may_hold_a_secret_is_locked_or_not_given() {
 #[ignore = "for another test, in a process of its own"]
 #[expect(clippy::disallowed_macros, reason = "the test that runs this reads it")]
 fn child_whose_arena_is_cut_up() {
-    const BLOCK: usize = 40 * 1024;
+    const BLOCK: usize = 5 * 1024;
     arena::lock().unwrap();
     let mut pages: Vec<Option<Vec<u8>>> = Vec::with_capacity(SIZE / 4096);
     while arena::usage().free > 20 * 1024 {
@@ -209,8 +209,21 @@ fn child_whose_arena_is_cut_up() {
     }
     // Every other page: half the arena is free, and no block of this size fits anywhere.
     pages.iter_mut().step_by(2).for_each(|page| drop(page.take()));
-    let block = vec![1u8; BLOCK];
-    assert!(arena::usage().large >= BLOCK && has(&mapping(block.as_ptr()).1, "lo"));
+    for size in [40 * 1024, BLOCK] {
+        let before = arena::usage().large;
+        // What was left in one piece goes first.
+        let mut blocks = Vec::with_capacity(16);
+        while arena::usage().large == before {
+            blocks.push(vec![1u8; size]);
+        }
+        assert!(
+            arena::usage().large >= before + size && has(&mapping(blocks.last().unwrap().as_ptr()).1, "lo")
+        );
+    }
+    // A page is there for all that fits one.
+    let before = arena::usage().large;
+    let small = vec![1u8; 2048];
+    assert_eq!(arena::usage().large, before, "{}", small.len());
     eprintln!("locked beside the arena");
     let mut large = Vec::with_capacity(16);
     while arena::usage().large_unlocked == 0 {
@@ -220,7 +233,7 @@ fn child_whose_arena_is_cut_up() {
     let unlocked = arena::usage().large_unlocked;
     let mut blocks = Vec::with_capacity(32);
     while arena::usage().large_unlocked == unlocked {
-        blocks.push(vec![1u8; BLOCK]);
+        blocks.push(vec![1u8; 40 * 1024]);
     }
     eprintln!("given without a lock: {} {}", blocks.len(), large.len());
 }

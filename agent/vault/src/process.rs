@@ -70,17 +70,29 @@ pub fn run(memory: Memory) -> ExitCode {
         }
         Err(error) => {
             tracing::error!(%error, "the vault ends");
-            ExitCode::from(match error {
-                ProcessError::Arguments | ProcessError::NotStartedByBroker => 64,
-                ProcessError::Hardening(_)
-                | ProcessError::Random
-                | ProcessError::Sandbox(_)
-                | ProcessError::Serve(ServeError::Io(_) | ServeError::Random) => 71,
-                ProcessError::Serve(_) => 76,
-                ProcessError::Memory(_) | ProcessError::Unprotected(_) => 78,
-            })
+            ExitCode::from(code(&error))
         }
     }
+}
+
+fn code(error: &ProcessError) -> u8 {
+    match error {
+        ProcessError::Arguments | ProcessError::NotStartedByBroker => 64,
+        ProcessError::Hardening(_)
+        | ProcessError::Random
+        | ProcessError::Sandbox(_)
+        | ProcessError::Serve(ServeError::Io(_) | ServeError::Random) => 71,
+        ProcessError::Serve(_) => 76,
+        ProcessError::Memory(_) | ProcessError::Unprotected(_) => 78,
+    }
+}
+
+/// Ends the process where one of its threads cannot work: the others, who wait for the broker, would go on as half a vault.
+#[expect(clippy::disallowed_methods, reason = "the keys go with the process, as they should")]
+pub(crate) fn end(error: ServeError) -> ! {
+    let error = ProcessError::Serve(error);
+    tracing::error!(%error, "the vault ends");
+    std::process::exit(code(&error).into())
 }
 
 fn start(memory: Memory) -> Result<(), ProcessError> {

@@ -143,7 +143,10 @@ impl Server {
     /// Takes turns at the socket: whoever has read a request answers it while another reads on.
     fn work_quickly(&self, desk: &Desk, worker: Worker) {
         // All seed at once, and the first that is ready serves.
-        let mut turn = desk.seed().map(|()| Some(Answers::default()));
+        if let Err(error) = desk.seed() {
+            crate::process::end(error);
+        }
+        let mut turn = Ok(Some(Answers::default()));
         loop {
             desk.clear();
             self.turns.end(worker);

@@ -3,8 +3,8 @@
 //!
 //! [`Arena`] is a process's `#[global_allocator]`; [`crate::aws_lc`] has AWS-LC's heap come from here as well. It serves
 //! from the first allocation on, before `main`; [`lock`] is called by `main` before there is any secret. Blocks of 256 KiB
-//! and more get mappings of their own, locked as far as the limit allows, and so do blocks of 32 KiB and more that find
-//! no room in one piece.
+//! and more get mappings of their own, locked as far as the limit allows, and so do blocks of more than 2 KiB that find
+//! no room in one piece, which are locked or not given.
 //!
 //! There is no falling back: when the arena is used up the process ends, and what it held goes with it. Whoever takes
 //! requests looks at [`usage`] first and refuses what might not fit.
@@ -32,8 +32,9 @@ use spin::Spin;
 /// The arena's size, in bytes: with the stacks of the vault's threads it fits RLIMIT_MEMLOCK's usual 8 MiB.
 pub const SIZE: usize = 4 << 20;
 const PAGES: usize = SIZE / PAGE;
-/// From this size on, in bytes, a block that does not fit the arena in one piece gets a mapping of its own.
-const LONG: usize = 32 * 1024;
+/// A block of more bytes, which takes whole pages, gets a mapping of its own when the arena does not have them in one piece:
+/// who looks at what is free counts pages wherever they are.
+const SHORT: usize = 2048;
 
 static STATE: Spin<State> =
     Spin::new(State { start: None, locked: false, book: Book::new(), large: Large::new() });
@@ -112,7 +113,7 @@ impl State {
         match self.book.take(size, align) {
             Some(block) => Some((start + block.offset) as *mut u8),
             // The arena may have room, but cut up. Such a block can be a file's content, or a frame with a passphrase.
-            None if size >= LONG && align <= PAGE => self.large.take(size, Lock::Due),
+            None if size > SHORT && align <= PAGE => self.large.take(size, Lock::Due),
             None => None,
         }
     }
