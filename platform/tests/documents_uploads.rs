@@ -44,11 +44,16 @@ async fn quotas_count_what_is_stored_and_what_is_on_its_way() {
     let begin = json!({ "version": 1, "upload_id": new_upload() });
     let uploads = format!("{}/uploads", path_of(&new_id()));
     owner.client.post(&uploads, &begin).await.refused(507, "DOCUMENTS_FULL");
-    // One of a document that has others takes their place.
+    // One of a document that has others takes their place when nothing has come for them for a while.
     let document = path_of(b.split('/').nth(3).unwrap());
     let again = format!("{document}/uploads");
     owner.client.append(&b, 0, small.stream.clone()).await.expect(200);
     let instead = json!({ "version": 1, "upload_id": new_upload() });
+    // As long as something comes they keep it.
+    owner.client.post(&again, &instead).await.refused(507, "DOCUMENTS_FULL");
+    let database = rusqlite::Connection::open(platform.root().join("serve/data/platform.db")).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    database.execute("UPDATE document_upload SET expires = expires - 60", []).unwrap();
     owner.client.post(&again, &instead).await.expect(201);
     owner.client.get(&b).await.refused(404, "UPLOAD_UNKNOWN");
     owner.client.append(&b, small.stream.len(), vec![0]).await.refused(404, "UPLOAD_UNKNOWN");

@@ -104,9 +104,21 @@ pub fn give_up(tx: &Connection, owner: Uid, id: UploadId) -> Result<Option<Strin
 /// # Errors
 /// [`Error::Database`].
 pub fn give_up_all(tx: &Connection, owner: Uid, document: DocumentId) -> Result<(), Error> {
+    give_up_those(tx, owner, document, i64::MAX)
+}
+
+/// Gives up those that expire by then, because nothing has come for them for long.
+///
+/// # Errors
+/// [`Error::Database`].
+pub fn give_up_quiet(tx: &Connection, owner: Uid, document: DocumentId, by: Timestamp) -> Result<(), Error> {
+    give_up_those(tx, owner, document, by.unix())
+}
+
+fn give_up_those(tx: &Connection, owner: Uid, document: DocumentId, by: i64) -> Result<(), Error> {
     let ids: Vec<UploadId> = tx
-        .prepare_cached("SELECT id FROM document_upload WHERE document = ? AND owner = ?")?
-        .query_map(params![document.as_bytes(), owner.as_bytes()], |row| row.get(0))?
+        .prepare_cached("SELECT id FROM document_upload WHERE document = ? AND owner = ? AND expires <= ?")?
+        .query_map(params![document.as_bytes(), owner.as_bytes(), by], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     ids.into_iter().try_for_each(|id| give_up(tx, owner, id).map(drop))
 }

@@ -36,6 +36,9 @@ use crate::store::{messages, usage};
 /// After so many bytes an append that goes on acknowledges what it has.
 const CHECKPOINT: u64 = 8 << 20;
 
+/// An upload that nothing comes for this long, in seconds, gives its place to another of the same document.
+const QUIET: u32 = 60;
+
 /// Which upload, of whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
@@ -118,8 +121,9 @@ fn begin_now(app: &App, key: Key, version: u64) -> Result<(StatusCode, Upload), 
             Ok::<_, Problem>(another || uploads || used.bytes >= limits.documents_bytes)
         };
         if full()? {
-            // One whose client is gone must not keep the document itself from being stored.
-            uploads::give_up_all(tx, owner, key.document)?;
+            // One whose client is gone must not keep the document itself from being stored; one at work stays.
+            let quiet = now.plus(app.config.timeouts.upload.saturating_sub(QUIET));
+            uploads::give_up_quiet(tx, owner, key.document, quiet)?;
             if full()? {
                 return Err(DepositError::DocumentsFull.into());
             }

@@ -65,6 +65,8 @@ impl Proof<'_> {
             return if before == block { Ok(()) } else { Err(differs()) };
         }
         if let Some((version, upload, start)) = self.begin.take() {
+            // It is written whether or not this call is there to see it: a later one may go on with the upload already.
+            self.kept.store(true, Ordering::Relaxed);
             journal.begin(version, &upload, &start).await?;
         }
         journal.block(&block).await?;

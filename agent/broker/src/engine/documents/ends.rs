@@ -1,9 +1,12 @@
 //! The two ends of a document's sealed content: header and trailer, without the segments between.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use life_envelope::SignedData;
 use life_envelope::signature::{Signed, Verified};
 use life_envelope::stream::{MAX_TRAILER, Manifest, StreamHeader, TINK_HEADER, TrailerKey, header_length};
+use life_pki::Uid;
 
 use super::Documents;
 use crate::engine::open::content_key;
@@ -65,16 +68,21 @@ impl Documents<'_> {
 }
 
 impl Ends {
-    /// The manifest in the trailer, if its signature is the one with this digest.
+    /// The manifest in the trailer, and whom it was sealed for, if its signature is the one with this digest.
     ///
     /// # Errors
     /// As `Crypto.Decrypt`; DOCUMENT_MISMATCH for another signature.
-    pub async fn manifest(&self, identity: &Identity, signature: &[u8; 32]) -> Result<Manifest> {
+    pub async fn manifest(
+        &self,
+        identity: &Identity,
+        signature: &[u8; 32],
+    ) -> Result<(Manifest, BTreeSet<Uid>)> {
         let (manifest, verified) = self.signed(identity).await?;
         if verified.signature_digest() != signature {
             return Err(Fault::DocumentMismatch.into());
         }
-        Ok(manifest)
+        let recipients = verified.context().recipients().iter().map(|it| it.uid).collect();
+        Ok((manifest, recipients))
     }
 
     /// The manifest in the trailer, with who signed it.

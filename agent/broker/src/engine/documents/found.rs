@@ -22,7 +22,7 @@ impl Documents<'_> {
     /// Looks at the version that stands where a caller's should come to stand.
     ///
     /// # Errors
-    /// The conflict itself when that is another one already by its number, readers or description; PLATFORM_UNAVAILABLE,
+    /// The conflict itself when that is another one already by its number, description or those it was sealed for; PLATFORM_UNAVAILABLE,
     /// and as [`Documents::current`] where nothing can be said.
     pub async fn find(&self, put: &Put, conflict: Error) -> Result<Found> {
         for _ in 1..ATTEMPTS {
@@ -42,12 +42,11 @@ impl Documents<'_> {
             }
             Err(error) => return Err(error),
         };
-        let (record, readers) = (&current.record, current.users()?);
+        let record = &current.record;
         let owner = record.owner;
         let conflict = conflict.with("current_version", record.version.to_string());
         let same = put.replaces.checked_add(1) == Some(record.version)
             && owner == self.identity.uid
-            && put.readers.iter().all(|uid| *uid == owner || readers.contains(uid))
             && put.wanted.is_said_by(&current.description, &put.id);
         if !same {
             return Err(conflict);
@@ -57,7 +56,13 @@ impl Documents<'_> {
             let changed = error.fault() == Fault::VersionConflict;
             if changed { conflict.clone().with(CHANGED, "true") } else { error }
         })?;
-        let signed = ends.manifest(self.identity, &current.content_signature).await?;
+        let (signed, sealed_for) = ends.manifest(self.identity, &current.content_signature).await?;
+        // Whoever it was shared with later is no concern of the one who stored it.
+        let mut readers = put.readers.clone();
+        readers.insert(owner);
+        if put.keep_readers { readers.is_subset(&sealed_for) } else { readers == sealed_for }
+            .then_some(())
+            .ok_or_else(|| conflict.clone())?;
         Ok(Found { current, signed, conflict })
     }
 }

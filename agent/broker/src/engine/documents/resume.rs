@@ -36,9 +36,23 @@ impl Documents<'_> {
     /// # Errors
     /// When platform or vault do not answer; as `Crypto.EncryptStream` for a recipient who is not to be trusted.
     pub async fn resume<'a>(&'a self, document: &'a Document, begun: Begun) -> Result<Option<Resumed<'a>>> {
-        let client = &self.identity.client;
         let upload = Upload::new(&document.id.0, &begun.upload);
-        let there = match self.patience().persist(|| client.upload_offset(&upload)).await {
+        let resumed = self.take_up(document, &upload, begun).await;
+        if matches!(&resumed, Err(error) if !is_cut(error)) {
+            // No later call will go on with it.
+            self.abandon(&upload).await;
+        }
+        resumed
+    }
+
+    async fn take_up<'a>(
+        &'a self,
+        document: &'a Document,
+        upload: &Upload,
+        begun: Begun,
+    ) -> Result<Option<Resumed<'a>>> {
+        let client = &self.identity.client;
+        let there = match self.patience().persist(|| client.upload_offset(upload)).await {
             Ok(there) => there,
             Err(error) if error.fault() == Fault::VersionConflict => return Ok(None),
             Err(error) => return Err(error),
@@ -49,9 +63,9 @@ impl Documents<'_> {
             && self.trailer_fits(&begun).await?
             && let Some(sealing) = Sealing::again(self.identity, document, begun.start.clone()).await?
         {
-            return Ok(Some(Resumed { upload, there, sealing, begun }));
+            return Ok(Some(Resumed { upload: upload.clone(), there, sealing, begun }));
         }
-        self.abandon(&upload).await;
+        self.abandon(upload).await;
         Ok(None)
     }
 

@@ -306,11 +306,16 @@ impl Documents<'_> {
             (committed, _) => committed?,
         };
         open.done = true;
-        if record.version != version.number
-            || record.owner != self.identity.uid
-            || record.metadata != metadata
-        {
-            return Err(Fault::DocumentMismatch.into());
+        let ours = record.version == version.number && record.owner == self.identity.uid;
+        match put {
+            _ if ours && record.metadata == metadata => {}
+            // The platform's first answer got lost, and somebody shared the version before it was asked again.
+            Some(put) if ours => {
+                let found = self.find(put, Fault::DocumentMismatch.into()).await?;
+                let stored = found.settle(sealed.manifest.ok_or_else(unsigned)?)?;
+                return Ok(Uploaded { existed: false, resumed, ..stored });
+            }
+            _ => return Err(Fault::DocumentMismatch.into()),
         }
         Ok(Uploaded {
             version: version.number,

@@ -2,90 +2,14 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs::File;
-use std::path::PathBuf;
+mod ends;
+mod scene;
 
-use life_e2e::agent::Clients;
-use life_e2e::documents::{download, fresh_id, header, upload};
-use life_e2e::uploading::{MIB, Uploading, content, count, open, open_uploads, received, until};
-use life_e2e::{Agent, Platform, Reason, Tap, User};
-use life_proto::v1::{ParticipantKind, UploadDocumentHeader};
-use rustix::fs::{FlockOperation, flock};
+use life_e2e::documents::{download, upload};
+use life_e2e::uploading::{MIB, content, count, open, open_uploads, received, until};
+use life_e2e::{Platform, Reason};
 
-struct Scene {
-    platform: Platform,
-    tap: Tap,
-    agent: Agent,
-    clients: Clients,
-    clinic: User,
-    patient: User,
-}
-
-impl Scene {
-    async fn start() -> Self {
-        Self::over(Platform::start()).await
-    }
-
-    async fn over(platform: Platform) -> Self {
-        let tap = Tap::to(&platform).await;
-        let mut agent = Agent::prepare_at(&tap.origin, &platform, "");
-        agent.run();
-        let mut clients = agent.clients().await;
-        let clinic = User::ready(&mut clients, ParticipantKind::Institution).await;
-        let patient = User::ready(&mut clients, ParticipantKind::Patient).await;
-        Self { platform, tap, agent, clients, clinic, patient }
-    }
-
-    fn header(&self) -> UploadDocumentHeader {
-        header(&self.clinic, &fresh_id(), &[&self.patient])
-    }
-
-    /// Begins an upload and waits until that much of it has arrived.
-    async fn begin(&self, header: &UploadDocumentHeader, chunks: usize, arrived: usize) -> Uploading {
-        let before = received(&self.platform);
-        let mut uploading = Uploading::begin(&self.clients, header.clone()).await;
-        uploading.give(chunks).await;
-        until("part of the upload", || received(&self.platform) - before >= (arrived * MIB) as i64).await;
-        uploading
-    }
-
-    /// Ends a call from its caller's end, and waits until the broker has noticed.
-    async fn cut(&self, uploading: Uploading, header: &UploadDocumentHeader) {
-        uploading.call.abort();
-        drop(uploading);
-        let journal = File::open(self.journal(header)).unwrap();
-        until("the end of the call", || flock(&journal, FlockOperation::NonBlockingLockExclusive).is_ok())
-            .await;
-    }
-
-    async fn kill_broker(&mut self) {
-        self.agent.kill();
-        self.agent.run();
-        self.clients = self.agent.clients().await;
-        self.clinic.unlock(&mut self.clients).await;
-        self.patient.unlock(&mut self.clients).await;
-    }
-
-    fn journal(&self, header: &UploadDocumentHeader) -> PathBuf {
-        let name = format!("{}.{}", self.clinic.uid(), header.document_id);
-        self.agent.state().join("uploads").join(name)
-    }
-
-    /// The document is there with this content, and nothing is left of how it came.
-    async fn check(&mut self, header: &UploadDocumentHeader, content: &[u8]) {
-        let got = download(&mut self.clients, &self.patient, &header.document_id).await.unwrap();
-        assert!(got.content == content);
-        until("the end of all uploads", || open_uploads(&self.platform) == 0).await;
-        assert!(!self.journal(header).exists());
-    }
-
-    /// Whether the document's stream is the one that a journal was about.
-    fn is_stream_of(&self, journal: &[u8]) -> bool {
-        let sql = "SELECT bytes FROM document_header";
-        let start: Vec<u8> = open(&self.platform).query_row(sql, [], |row| row.get(0)).unwrap();
-        journal.windows(start.len()).any(|window| window == start)
-    }
-}
+use scene::Scene;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_the_broker_was_killed_only_the_rest_is_sent() {
