@@ -8,9 +8,11 @@ mod decryption;
 mod error;
 mod export;
 pub mod fuzz_entry;
+pub mod key_bundle;
 mod pfx;
 mod root;
 mod software_certificate;
+mod super_pin;
 
 pub use error::{CredentialError, RootError};
 pub use export::{ExportSlot, export};
@@ -18,3 +20,4 @@ pub use root::{RootCredential, seal};
 pub use software_certificate::{
     MAX_CERTIFICATE, MAX_FILE, MAX_ISSUERS, SigningCredential, SoftwareCertificate, WORKING_SLOTS,
 };
+pub use super_pin::{LookupId, SuperPin, SuperPinError};
