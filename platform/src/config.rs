@@ -49,6 +49,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// New registrations a minute from one address.
     pub registrations_per_minute: u32,
+    /// Logins with a SuperPIN that may begin in an hour from one address. They are counted across restarts.
+    pub super_pin_logins_per_hour: u32,
+    /// Logins with a SuperPIN that may begin in an hour from all addresses.
+    pub all_super_pin_logins_per_hour: u32,
     /// Requests a second from one address at the anonymous and bootstrap levels.
     pub requests_per_second: u32,
     /// Bytes of one message.
@@ -149,6 +153,8 @@ impl Default for Limits {
             connections: 1024,
             connections_per_address: 256,
             registrations_per_minute: 120,
+            super_pin_logins_per_hour: 60,
+            all_super_pin_logins_per_hour: 6000,
             requests_per_second: 200,
             message_bytes: 8 << 30,
             inbox_bytes: 64 << 30,

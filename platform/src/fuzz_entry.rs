@@ -5,12 +5,16 @@ use std::os::unix::fs::FileExt;
 
 use life_pki::{Timestamp, Uid};
 
+use crate::authority::added::AddedKeys;
 use crate::authority::evidence::Keys;
 use crate::authority::protocol::{self, Request, Response};
 use crate::http::documents::dto::{BeginUpload, CommitDocument, ShareDocument};
 use crate::http::documents::range::{Wanted, parse_offset, parse_version, wanted};
 use crate::http::documents::recipients::parse_metadata;
-use crate::http::dto::{BeginRegistration, Commit, Publish, SignatureDigest};
+use crate::http::dto::{
+    AnswerLogin, BeginLogin, BeginRegistration, Commit, CommitAddition, Publish, RevokeCredential,
+    SignatureDigest,
+};
 use crate::http::level::parse_proof;
 use crate::http::page::Page;
 use crate::store::documents::DocumentId;
@@ -57,10 +61,15 @@ pub fn document_sharing(bytes: &[u8]) {
 
 /// A frame as the CA gets it, with its evidence.
 pub fn ca_request(bytes: &[u8]) {
-    if let Ok(Some(Request::Issue { uid, evidence })) = protocol::read(&mut { bytes }, protocol::MAX_REQUEST)
-        && let (Ok(uid), Ok(now)) = (uid.parse(), Timestamp::from_unix(1_800_000_000))
-    {
-        let _ = evidence.check(uid, now);
+    let Ok(now) = Timestamp::from_unix(1_800_000_000) else { return };
+    match protocol::read(&mut { bytes }, protocol::MAX_REQUEST) {
+        Ok(Some(Request::Issue { uid, evidence })) => {
+            let _ = uid.parse().map(|uid: Uid| evidence.check(uid, now));
+        }
+        Ok(Some(Request::IssueAdded { uid, evidence })) => {
+            let _ = uid.parse().map(|uid: Uid| evidence.check(uid, now));
+        }
+        _ => {}
     }
 }
 
@@ -71,14 +80,21 @@ pub fn ca_response(bytes: &[u8]) {
 
 /// The JSON bodies of requests.
 pub fn request_body(bytes: &[u8]) {
+    let _ = serde_json::from_slice::<AnswerLogin>(bytes);
+    let _ = serde_json::from_slice::<BeginLogin>(bytes);
     let _ = serde_json::from_slice::<BeginRegistration>(bytes);
     let _ = serde_json::from_slice::<BeginUpload>(bytes);
     let _ = serde_json::from_slice::<CommitDocument>(bytes);
     let _ = serde_json::from_slice::<ShareDocument>(bytes);
     let _ = serde_json::from_slice::<Commit>(bytes);
+    let _ = serde_json::from_slice::<CommitAddition>(bytes);
     let _ = serde_json::from_slice::<Publish>(bytes);
+    let _ = serde_json::from_slice::<RevokeCredential>(bytes);
     let _ = serde_json::from_slice::<SignatureDigest>(bytes);
     if let Ok(keys) = serde_json::from_slice::<Keys>(bytes) {
+        let _ = keys.check(Uid::from_random([0; 16]));
+    }
+    if let Ok(keys) = serde_json::from_slice::<AddedKeys>(bytes) {
         let _ = keys.check(Uid::from_random([0; 16]));
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use life_pki::account_log::CredentialId;
 use life_pki::{KeySlot, ParticipantKind, Timestamp, Uid};
+use life_platform::authority::added::AddedEvidence;
 use life_platform::authority::evidence::{Evidence, Keys};
 use life_platform::authority::ledger::{Issued, Ledger};
 use life_platform::authority::protocol::{Request, Response};
@@ -23,6 +24,7 @@ use life_platform::encoding::Base64;
 use life_platform::http::state::App;
 use life_platform::http::{maintenance, routes, server, tls};
 use life_platform::layout::Layout;
+use support::credential::NewCredential;
 use support::{Agent, Draft, Platform};
 use tokio::sync::watch;
 
@@ -111,6 +113,52 @@ fn it_issues_once_for_one_genesis_and_only_on_evidence() {
     let late = Draft { time: fresh.time.plus(2 * 86_400), ..new_draft(3) };
     refused(&authority.answer(issue(late.uid, evidence(&late))), "future");
     assert!(matches!(authority.answer(issue(fresh.uid, evidence(&fresh))), Response::Issued { .. }));
+}
+
+#[test]
+fn it_issues_to_an_added_credential_only_of_an_account_it_knows() {
+    let clock = Clock::system();
+    let (_dir, mut authority) = authority(&clock);
+    let (draft, stranger) = (new_draft(1), new_draft(1));
+    let (pin, other) = (NewCredential::new(), NewCredential::new());
+    let added = |owner: &Draft, pin: &NewCredential| {
+        let mut log = owner.log();
+        let entry = pin.entry(owner, log.last().unwrap(), pin.keys());
+        log.push(entry);
+        let keys = serde_json::from_value(pin.keys_body(owner)).unwrap();
+        AddedEvidence { keys, log: log.iter().map(|entry| Base64(entry.to_der().to_vec())).collect() }
+    };
+    let ask = |uid: Uid, evidence: AddedEvidence| Request::IssueAdded { uid: uid.to_string(), evidence };
+    refused(&authority.answer(ask(draft.uid, added(&draft, &pin))), "nothing was issued");
+    let proven = evidence(&draft);
+    let registered = authority.answer(issue(draft.uid, proven.clone()));
+    // Another account of the same name, which verifies as well.
+    refused(&authority.answer(ask(draft.uid, added(&stranger, &pin))), "nothing was issued");
+    let Response::Issued { certificates } = authority.answer(ask(draft.uid, added(&draft, &pin))) else {
+        panic!("refused")
+    };
+    assert_eq!(certificates.keys().collect::<Vec<_>>(), ["AUTHENTICATION", "ENCRYPTION", "SIGNATURE"]);
+    // The same again, even much later: not one more certificate. Nor are the registration's others then.
+    clock.shift(86_400);
+    let Response::Issued { certificates: again } = authority.answer(ask(draft.uid, added(&draft, &pin)))
+    else {
+        panic!("refused")
+    };
+    assert_eq!(certificates, again);
+    let (Response::Issued { certificates: first }, Response::Issued { certificates: again }) =
+        (registered, authority.answer(issue(draft.uid, proven)))
+    else {
+        panic!("refused")
+    };
+    assert_eq!(first, again);
+    let same_id = NewCredential { id: pin.id, ..NewCredential::new() };
+    refused(&authority.answer(ask(draft.uid, added(&draft, &same_id))), "other keys");
+    let mut mixed = added(&draft, &other);
+    mixed.keys = added(&draft, &pin).keys;
+    refused(&authority.answer(ask(draft.uid, mixed)), "another AUTHENTICATION key");
+    let mut unsaid = added(&draft, &other);
+    unsaid.log.pop();
+    refused(&authority.answer(ask(draft.uid, unsaid)), "does not add");
 }
 
 #[test]

@@ -11,13 +11,18 @@ mod support;
 use std::collections::BTreeSet;
 
 use life_pki::ParticipantKind;
+use life_platform::authority::added::AddedKeys;
 use life_platform::authority::evidence::Keys;
 use life_platform::encoding::Base64;
 use life_platform::http::documents::dto::{BeginUpload, CommitDocument, ShareDocument};
-use life_platform::http::dto::{Answers, BeginRegistration, Commit, Publish, SignatureDigest};
+use life_platform::http::dto::{
+    AnswerLogin, Answers, BeginLogin, BeginRegistration, Commit, CommitAddition, NewSuperPin, Publish,
+    RevokeCredential, SignatureDigest,
+};
 use life_platform::http::problem::Reason;
 use life_platform::http::routes::ROUTES;
 use serde_json::{Value, json};
+use support::credential::NewCredential;
 use support::documents::{Version, new_id, new_upload, path_of};
 use support::schema::{contract, faults};
 use support::{Agent, Draft, Platform, Reply};
@@ -112,7 +117,19 @@ fn fields_of_requests_are_those_of_the_contract() {
     };
     let share_document =
         ShareDocument { version: 1, revision: 0, header: bytes(), metadata: bytes(), readers: vec![uid] };
+    let added_keys =
+        AddedKeys { authentication_csr: bytes(), signature_csr: bytes(), encryption_spki: bytes() };
+    let lookup_id = "00".repeat(16);
+    let super_pin = NewSuperPin { lookup_id: lookup_id.clone(), verifier: bytes(), bundle: bytes() };
+    let commit_addition =
+        CommitAddition { answer: bytes(), entry: bytes(), seal: bytes(), super_pin: super_pin.clone() };
     let values = [
+        ("AddedKeys", serde_json::to_value(added_keys).unwrap()),
+        ("NewSuperPin", serde_json::to_value(super_pin).unwrap()),
+        ("CommitAddition", serde_json::to_value(commit_addition).unwrap()),
+        ("RevokeCredential", serde_json::to_value(RevokeCredential { entry: bytes() }).unwrap()),
+        ("BeginLogin", serde_json::to_value(BeginLogin { lookup_id }).unwrap()),
+        ("AnswerLogin", serde_json::to_value(AnswerLogin { signature: bytes() }).unwrap()),
         ("BeginUpload", serde_json::to_value(begin_upload).unwrap()),
         ("CommitDocument", serde_json::to_value(commit_document).unwrap()),
         ("ShareDocument", serde_json::to_value(share_document).unwrap()),
@@ -175,6 +192,36 @@ async fn every_answer_conforms() {
     conforms("GET", "/v1/users/{uid}/log", &agent.client.get(&format!("{user}/log")).await.expect(200));
     inbox_conforms(&agent).await;
     documents_conform(&agent, &Agent::register(&platform).await).await;
+    credentials_conform(&platform, &agent).await;
+}
+
+async fn credentials_conform(platform: &Platform, agent: &Agent) {
+    let (pin, client) = (NewCredential::new(), platform.client());
+    let begin = "/v1/me/credentials";
+    speaks("post", begin, &pin.keys_body(&agent.draft));
+    conforms("POST", begin, &agent.client.post(begin, &pin.keys_body(&agent.draft)).await.expect(201));
+    let (addition, body) = pin.begin(agent).await;
+    let commit = "/v1/me/credentials/{addition}/commit";
+    speaks("post", commit, &body);
+    conforms("POST", commit, &pin.commit(agent, "none", &body).await.expect(404));
+    conforms("POST", commit, &pin.commit(agent, &addition, &body).await.expect(200));
+
+    let (login, challenge) = ("/v1/super-pin-logins", json!({ "lookup_id": pin.lookup_id() }));
+    speaks("post", login, &challenge);
+    conforms("POST", login, &client.post(login, &challenge).await.expect(201));
+    let (name, challenge) = pin.challenge(&client).await;
+    let answer = "/v1/super-pin-logins/{login}/answer";
+    let body = pin.answer_body(&challenge);
+    speaks("post", answer, &body);
+    for status in [200, 401] {
+        conforms("POST", answer, &pin.answer(&client, &name, &body).await.expect(status));
+    }
+
+    let revocation = "/v1/me/credentials/{credential_id}/revocation";
+    let body = pin.revocation(agent, pin.id).await;
+    speaks("post", revocation, &body);
+    let path = format!("/v1/me/credentials/{}/revocation", pin.id);
+    conforms("POST", revocation, &agent.client.post(&path, &body).await.expect(204));
 }
 
 async fn documents_conform(owner: &Agent, reader: &Agent) {

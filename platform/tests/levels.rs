@@ -45,7 +45,10 @@ async fn every_route_at_every_level() {
             .replace("{uid}", &agent.uid().to_string())
             .replace("{message_id}", "m")
             .replace("{document_id}", &support::documents::new_id())
-            .replace("{upload_id}", &support::documents::new_upload());
+            .replace("{upload_id}", &support::documents::new_upload())
+            .replace("{login}", "00112233445566778899aabbccddeeff")
+            .replace("{addition}", "00112233445566778899aabbccddeeff")
+            .replace("{credential_id}", "00112233445566778899aabbccddeeff");
         let bare = request(route.method, &path);
         let body = (bare.headers()["content-type"] == "application/json").then(|| json!({}));
         let proven = draft.proven(route.method, &path, body.as_ref());
@@ -56,7 +59,7 @@ async fn every_route_at_every_level() {
         ];
         for (caller, reply) in callers {
             let demanded = match (route.level, caller) {
-                (Level::Anonymous | Level::Bootstrap(Proof::InBody), _) => None,
+                (Level::Anonymous | Level::Bootstrap(Proof::Answer | Proof::InBody), _) => None,
                 (Level::Bootstrap(Proof::InHeader), "bootstrap") => None,
                 (Level::Bootstrap(Proof::InHeader), _) => Some("PROOF_REQUIRED"),
                 (Level::Personalised, "personalised") => None,
@@ -75,8 +78,8 @@ async fn every_route_at_every_level() {
             }
         }
     }
-    // The table has three bootstrap routes with a header and twenty personalised ones, two refused callers each.
-    assert_eq!(refused, 2 * (3 + 20));
+    // The table has three bootstrap routes with a header and twenty-three personalised ones, two refused callers each.
+    assert_eq!(refused, 2 * (3 + 23));
 }
 
 #[tokio::test]

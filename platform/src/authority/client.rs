@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use life_pki::{KeySlot, Uid};
 
+use super::added::AddedEvidence;
 use super::evidence::Evidence;
 use super::protocol::{self, Request, Response, SignedList};
 use crate::error::Error;
@@ -35,7 +36,19 @@ impl CaClient {
     /// # Errors
     /// [`Error::CaUnavailable`]; [`Error::CaRefused`].
     pub fn issue(&self, uid: Uid, evidence: Evidence) -> Result<Certificates, Error> {
-        match self.ask(&Request::Issue { uid: uid.to_string(), evidence })? {
+        self.certificates(&Request::Issue { uid: uid.to_string(), evidence })
+    }
+
+    /// Asks for the certificates of a credential that is added.
+    ///
+    /// # Errors
+    /// As [`CaClient::issue`].
+    pub fn issue_added(&self, uid: Uid, evidence: AddedEvidence) -> Result<Certificates, Error> {
+        self.certificates(&Request::IssueAdded { uid: uid.to_string(), evidence })
+    }
+
+    fn certificates(&self, request: &Request) -> Result<Certificates, Error> {
+        match self.ask(request)? {
             Response::Issued { certificates } => certificates
                 .into_iter()
                 .map(|(name, der)| KeySlot::from_name(&name).map(|slot| (slot, der.0)).ok_or_else(unexpected))

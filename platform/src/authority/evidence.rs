@@ -48,6 +48,9 @@ pub enum EvidenceError {
     /// The account log does not verify.
     #[error("the account log does not verify: {0}")]
     Log(#[from] LogError),
+    /// The log's newest entry does not add this credential, or it is of a kind that is not added this way.
+    #[error("the log's newest entry does not add a credential of this kind")]
+    NotAdded,
     /// The log holds more or less than a registration.
     #[error("a registration's log is a genesis and the first root credential, nothing else")]
     Shape,
@@ -161,7 +164,7 @@ impl Evidence {
     }
 }
 
-fn requested(der: &[u8], uid: Uid, slot: KeySlot) -> Result<PublicKey, EvidenceError> {
+pub(super) fn requested(der: &[u8], uid: Uid, slot: KeySlot) -> Result<PublicKey, EvidenceError> {
     let request = csr::verify(der).map_err(|_| EvidenceError::Csr(slot))?;
     if request.uid == uid && request.slot == slot {
         Ok(request.public_key)
@@ -170,7 +173,7 @@ fn requested(der: &[u8], uid: Uid, slot: KeySlot) -> Result<PublicKey, EvidenceE
     }
 }
 
-fn plain(spki: &[u8], slot: KeySlot) -> Result<PublicKey, EvidenceError> {
+pub(super) fn plain(spki: &[u8], slot: KeySlot) -> Result<PublicKey, EvidenceError> {
     let key = PublicKey::from_spki(spki).map_err(|_| EvidenceError::Key(slot))?;
     SlotProfile::of(slot).check_key(&key).map_err(|_| EvidenceError::Key(slot))?;
     Ok(key)

@@ -51,15 +51,6 @@ pub struct Issued {
     pub expires: Timestamp,
 }
 
-/// What was issued to one user.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Digest of the evidence it was issued on.
-    pub evidence: [u8; 32],
-    /// The certificates.
-    pub issued: Vec<Issued>,
-}
-
 /// Number and entries of the next revocation list.
 #[derive(Clone, Debug)]
 pub struct NextList {
@@ -90,34 +81,30 @@ impl Ledger {
         Ok(Self(crate::store::open(path, MIGRATIONS, Presence::Create)?))
     }
 
-    /// What a user was issued before, when there was a registration.
+    /// The digest of the evidence that a user was registered on.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn evidence(&self, uid: Uid) -> Result<Option<[u8; 32]>, Error> {
+        let sql = "SELECT evidence FROM account WHERE uid = ?";
+        Ok(self.0.query_row(sql, [uid.as_bytes()], |row| row.get(0)).optional()?)
+    }
+
+    /// What one credential of a user was issued; with `None` what its root credential was.
     ///
     /// # Errors
     /// [`Error::Database`], [`Error::Stored`].
-    pub fn account(&self, uid: Uid) -> Result<Option<Account>, Error> {
-        let evidence: Option<[u8; 32]> = self
-            .0
-            .query_row("SELECT evidence FROM account WHERE uid = ?", [uid.as_bytes()], |row| row.get(0))
-            .optional()?;
-        let Some(evidence) = evidence else { return Ok(None) };
-        let mut statement =
-            self.0.prepare_cached("SELECT slot, serial, der, expires FROM issued WHERE uid = ?")?;
-        let rows = statement.query_map([uid.as_bytes()], |row| {
-            Ok((
-                row.get::<_, u8>(0)?,
-                row.get::<_, Vec<u8>>(1)?,
-                row.get::<_, Vec<u8>>(2)?,
-                row.get::<_, i64>(3)?,
-            ))
-        })?;
+    pub fn issued(&self, uid: Uid, credential: Option<CredentialId>) -> Result<Vec<Issued>, Error> {
+        let sql = "SELECT slot, serial, der, expires FROM issued WHERE uid = ? AND credential IS ?";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query(params![uid.as_bytes(), credential.map(|id| id.0)])?;
         let mut issued = Vec::new();
-        for row in rows {
-            let (slot, serial, der, expires) = row?;
-            let slot = KeySlot::from_number(slot).ok_or(Error::Stored("a key slot"))?;
-            let expires = Timestamp::from_unix(expires).map_err(|_| Error::Stored("a time"))?;
-            issued.push(Issued { slot, serial, der, expires });
+        while let Some(row) = rows.next()? {
+            let slot = KeySlot::from_number(row.get(0)?).ok_or(Error::Stored("a key slot"))?;
+            let expires = Timestamp::from_unix(row.get(3)?).map_err(|_| Error::Stored("a time"))?;
+            issued.push(Issued { slot, serial: row.get(1)?, der: row.get(2)?, expires });
         }
-        Ok(Some(Account { evidence, issued }))
+        Ok(issued)
     }
 
     /// Remembers a registration and its certificates, before they are handed out.
@@ -134,21 +121,23 @@ impl Ledger {
     ) -> Result<(), Error> {
         let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("INSERT INTO account VALUES (?, ?, ?)", params![uid.as_bytes(), evidence, now.unix()])?;
-        for certificate in issued {
-            let credential = (certificate.slot != KeySlot::Root).then_some(credential.0);
-            tx.execute(
-                "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, NULL, ?)",
-                params![
-                    certificate.serial,
-                    uid.as_bytes(),
-                    credential,
-                    certificate.slot.number(),
-                    certificate.der,
-                    now.unix(),
-                    certificate.expires.unix()
-                ],
-            )?;
-        }
+        insert(&tx, uid, credential, issued, now)?;
+        Ok(tx.commit()?)
+    }
+
+    /// Remembers the certificates of a credential that is added, before they are handed out.
+    ///
+    /// # Errors
+    /// [`Error::Database`], also when the user is unknown or a serial is there already.
+    pub fn record_added(
+        &mut self,
+        uid: Uid,
+        credential: CredentialId,
+        issued: &[Issued],
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let tx = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        insert(&tx, uid, credential, issued, now)?;
         Ok(tx.commit()?)
     }
 
@@ -190,4 +179,29 @@ impl Ledger {
         tx.commit()?;
         Ok(NextList { number, revoked })
     }
+}
+
+fn insert(
+    tx: &Connection,
+    uid: Uid,
+    credential: CredentialId,
+    issued: &[Issued],
+    now: Timestamp,
+) -> Result<(), Error> {
+    for certificate in issued {
+        let credential = (certificate.slot != KeySlot::Root).then_some(credential.0);
+        tx.execute(
+            "INSERT INTO issued VALUES (?, ?, ?, ?, ?, ?, NULL, ?)",
+            params![
+                certificate.serial,
+                uid.as_bytes(),
+                credential,
+                certificate.slot.number(),
+                certificate.der,
+                now.unix(),
+                certificate.expires.unix()
+            ],
+        )?;
+    }
+    Ok(())
 }

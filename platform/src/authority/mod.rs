@@ -3,6 +3,7 @@
 //! It runs as a process of its own and trusts `serve` with nothing but delivery: it verifies the evidence of every
 //! registration itself, issues for one genesis per user, and remembers what it issued and revoked.
 
+pub mod added;
 pub mod client;
 pub mod crl;
 pub mod evidence;

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::added::AddedEvidence;
 use super::evidence::Evidence;
 use crate::encoding::Base64;
 
@@ -26,6 +27,13 @@ pub enum Request {
         uid: String,
         /// What proves the registration.
         evidence: Evidence,
+    },
+    /// Issue the three certificates of a credential that is added; the same credential and keys get the same certificates.
+    IssueAdded {
+        /// The user.
+        uid: String,
+        /// What proves that its account adds it.
+        evidence: AddedEvidence,
     },
     /// Revoke every certificate of one working credential and sign the list anew.
     Revoke {

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use life_pki::account_log::CredentialId;
+use life_pki::account_log::{AccountState, CredentialId};
 use life_pki::certificate::Certificate;
-use life_pki::{KeySlot, Timestamp, Uid};
+use life_pki::{KeySlot, PublicKey, SpkiHash, Timestamp, Uid};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
+use super::added::AddedEvidence;
 use super::evidence::{CheckedEvidence, Evidence};
 use super::keys::CaKey;
 use super::ledger::{Issued, Ledger};
@@ -53,6 +54,7 @@ impl Authority {
         let answer = match request {
             Request::Crl => self.sign_crl().map(Response::Crl),
             Request::Issue { uid, evidence } => self.issue(&uid, &evidence),
+            Request::IssueAdded { uid, evidence } => self.issue_added(&uid, &evidence),
             Request::Revoke { uid, credential, time } => self.revoke(&uid, &credential, time),
         };
         answer.unwrap_or_else(|error| {
@@ -66,37 +68,84 @@ impl Authority {
         let checked =
             evidence.check(uid, self.clock.now()).map_err(|fault| Error::CaRefused(fault.to_string()))?;
         let digest = evidence.digest();
-        let issued = match self.ledger.account(uid)? {
-            Some(known) if known.evidence == digest => known.issued,
+        let issued = match self.ledger.evidence(uid)? {
+            Some(known) if known == digest => self.registered(uid, checked.credential.keys.id)?,
             Some(_) => return Err(Error::CaRefused("this user has another genesis".to_owned())),
             None => self.mint(uid, &checked, &digest)?,
         };
-        let certificates =
-            issued.into_iter().map(|issued| (issued.slot.name().to_owned(), Base64(issued.der)));
-        Ok(Response::Issued { certificates: certificates.collect::<BTreeMap<_, _>>() })
+        Ok(by_name(issued))
+    }
+
+    /// What a registration was issued.
+    fn registered(&self, uid: Uid, credential: CredentialId) -> Result<Vec<Issued>, Error> {
+        let mut issued = self.ledger.issued(uid, Some(credential))?;
+        issued.append(&mut self.ledger.issued(uid, None)?);
+        Ok(issued)
+    }
+
+    fn issue_added(&mut self, uid: &str, evidence: &AddedEvidence) -> Result<Response, Error> {
+        let uid: Uid = uid.parse().map_err(|_| Error::CaRefused("not a user id".to_owned()))?;
+        let now = self.clock.now();
+        let checked = evidence.check(uid, now).map_err(|fault| Error::CaRefused(fault.to_string()))?;
+        self.check_account(uid, &checked.state)?;
+        let id = checked.credential.id;
+        let known = self.ledger.issued(uid, Some(id))?;
+        if known.is_empty() {
+            let issued = checked.keys.iter().map(|(slot, key)| self.certify(uid, *slot, key));
+            let issued = issued.collect::<Result<Vec<_>, _>>()?;
+            self.ledger.record_added(uid, id, &issued, now)?;
+            tracing::info!("issued the certificates of an added credential");
+            return Ok(by_name(issued));
+        }
+        let named: Vec<_> = checked.keys.iter().map(|(slot, key)| (*slot, key.hash())).collect();
+        if keys_of(&known)? == named {
+            Ok(by_name(known))
+        } else {
+            Err(Error::CaRefused("this credential has other keys".to_owned()))
+        }
+    }
+
+    /// A log that verifies may still be another account's of the same name: it has to begin with the keys that this CA
+    /// issued to.
+    fn check_account(&self, uid: Uid, state: &AccountState) -> Result<(), Error> {
+        let foreign = || Error::CaRefused("nothing was issued to the account of this log".to_owned());
+        let first = &state.credentials().first().ok_or_else(foreign)?.keys;
+        let root = state.root(1).ok_or_else(foreign)?;
+        let issued = keys_of(&self.registered(uid, first.id)?)?;
+        let named = [
+            (KeySlot::Authentication, first.authentication),
+            (KeySlot::Signature, first.signature),
+            (KeySlot::Encryption, first.encryption),
+            (KeySlot::Root, root.spki_hash),
+        ];
+        if issued == named { Ok(()) } else { Err(foreign()) }
     }
 
     fn mint(&mut self, uid: Uid, checked: &CheckedEvidence, digest: &[u8; 32]) -> Result<Vec<Issued>, Error> {
         let now = self.clock.now();
         let mut issued = Vec::new();
         for (slot, key) in checked.keys.slots() {
-            let days = match slot {
-                KeySlot::Root => self.config.root_credential_days,
-                _ => self.config.credential_days,
-            };
-            let der = self.issuing.user(uid, slot, key, now, days)?;
-            let certificate =
-                Certificate::from_der(&der).map_err(|_| Error::Certificate("the result does not parse"))?;
-            // What leaves this process is what the profile says, or nothing does.
-            if certificate.uid() != Some(uid) || certificate.slot() != Some(slot) {
-                return Err(Error::Certificate("the result does not fit the profile"));
-            }
-            let serial = certificate.serial().to_vec();
-            issued.push(Issued { slot, serial, der, expires: certificate.not_after() });
+            issued.push(self.certify(uid, slot, key)?);
         }
         self.ledger.record(uid, digest, checked.credential.keys.id, &issued, now)?;
         tracing::info!("issued the certificates of a new account");
         Ok(issued)
+    }
+
+    fn certify(&self, uid: Uid, slot: KeySlot, key: &PublicKey) -> Result<Issued, Error> {
+        let days = match slot {
+            KeySlot::Root => self.config.root_credential_days,
+            _ => self.config.credential_days,
+        };
+        let der = self.issuing.user(uid, slot, key, self.clock.now(), days)?;
+        let certificate =
+            Certificate::from_der(&der).map_err(|_| Error::Certificate("the result does not parse"))?;
+        // What leaves this process is what the profile says, or nothing does.
+        if certificate.uid() != Some(uid) || certificate.slot() != Some(slot) {
+            return Err(Error::Certificate("the result does not fit the profile"));
+        }
+        let serial = certificate.serial().to_vec();
+        Ok(Issued { slot, serial, der, expires: certificate.not_after() })
     }
 
     fn revoke(&mut self, uid: &str, credential: &str, time: i64) -> Result<Response, Error> {
@@ -121,6 +170,23 @@ impl Authority {
         let der = super::crl::sign(&self.issuing, list.number, &list.revoked, now, next)?;
         Ok(SignedList { der: Base64(der), this_update: now.unix(), next_update: next.unix() })
     }
+}
+
+/// The answer that names each certificate by its slot.
+fn by_name(issued: Vec<Issued>) -> Response {
+    let certificates = issued.into_iter().map(|issued| (issued.slot.name().to_owned(), Base64(issued.der)));
+    Response::Issued { certificates: certificates.collect::<BTreeMap<_, _>>() }
+}
+
+/// Slots and keys of what was issued, in the order of the slots.
+fn keys_of(issued: &[Issued]) -> Result<Vec<(KeySlot, SpkiHash)>, Error> {
+    let key = |issued: &Issued| {
+        let certificate = Certificate::from_der(&issued.der).map_err(|_| Error::Stored("a certificate"))?;
+        Ok((issued.slot, certificate.public_key().hash()))
+    };
+    let mut keys = issued.iter().map(key).collect::<Result<Vec<_>, Error>>()?;
+    keys.sort_unstable_by_key(|(slot, _)| slot.number());
+    Ok(keys)
 }
 
 /// Binds the CA's socket with its mode set by the umask, never by a later chmod.

@@ -149,6 +149,104 @@ pub struct Seal {
     pub seal: Base64,
 }
 
+/// Answer to `POST /v1/me/credentials`
+#[derive(Clone, Debug, Serialize)]
+pub struct AdditionInfo {
+    /// Its name.
+    pub addition: String,
+    /// For the encryption key.
+    pub challenge: Base64,
+    /// When it is forgotten, RFC 3339.
+    pub expire_time: String,
+}
+
+/// Body of `POST /v1/me/credentials/{addition}/commit`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitAddition {
+    /// The opened challenge.
+    pub answer: Base64,
+    /// The account log's entry that adds the credential.
+    pub entry: Base64,
+    /// The root key seal for it.
+    pub seal: Base64,
+    /// What the SuperPIN is found and opened by.
+    pub super_pin: NewSuperPin,
+}
+
+life_sys::secret_types!(CommitAddition);
+
+/// What a new SuperPIN leaves at the platform.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewSuperPin {
+    /// What it is found by, 32 hexadecimal digits.
+    pub lookup_id: String,
+    /// SubjectPublicKeyInfo of the key that answers challenges.
+    pub verifier: Base64,
+    /// The key bundle.
+    pub bundle: Base64,
+}
+
+/// Answer to `POST /v1/me/credentials/{addition}/commit`
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkingCertificates {
+    /// By slot, of the credential alone.
+    pub certificates: BTreeMap<&'static str, Base64>,
+    /// The issuing certificate, then the user root.
+    pub issuers: Vec<Base64>,
+}
+
+/// Body of `POST /v1/me/credentials/{credential_id}/revocation`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeCredential {
+    /// The account log's entry that revokes the credential.
+    pub entry: Base64,
+}
+
+/// Body of `POST /v1/super-pin-logins`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginLogin {
+    /// What the SuperPIN is found by, 32 hexadecimal digits.
+    pub lookup_id: String,
+}
+
+/// Answer to `POST /v1/super-pin-logins`
+#[derive(Clone, Debug, Serialize)]
+pub struct LoginInfo {
+    /// Its name.
+    pub login: String,
+    /// 32 random bytes to be signed.
+    pub challenge: Base64,
+    /// Until when it can be answered, RFC 3339.
+    pub expire_time: String,
+}
+
+/// Body of `POST /v1/super-pin-logins/{login}/answer`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerLogin {
+    /// The signature over `"LIFE SuperPIN login v1\0" | lookup id | challenge`.
+    pub signature: Base64,
+}
+
+/// Answer to `POST /v1/super-pin-logins/{login}/answer`
+#[derive(Clone, Debug, Serialize)]
+pub struct OpenedLogin {
+    /// The user.
+    pub uid: String,
+    /// The credential, 32 hexadecimal digits.
+    pub credential_id: String,
+    /// The key bundle.
+    pub bundle: Base64,
+    /// By slot, of the credential alone.
+    pub certificates: BTreeMap<&'static str, Base64>,
+    /// The issuing certificate, then the user root.
+    pub issuers: Vec<Base64>,
+}
+
 /// Body of `POST /v1/receipts`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

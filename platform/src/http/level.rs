@@ -31,7 +31,7 @@ pub const MAX_SKEW: u64 = 300;
 pub enum Level {
     /// Nothing: the same answer for everybody.
     Anonymous,
-    /// A secret made for this one registration.
+    /// A secret made for this one registration, or a SuperPIN.
     Bootstrap(Proof),
     /// A live working credential, by mutual TLS.
     Personalised,
@@ -40,6 +40,8 @@ pub enum Level {
 /// Where the proof of a bootstrap request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
+    /// In the body, which answers a challenge; the handler judges it.
+    Answer,
     /// In the body: the request that introduces the key.
     InBody,
     /// In [`PROOF_HEADER`], for the registration named in the path.
@@ -73,7 +75,7 @@ async fn admit(app: &Arc<App>, level: Level, mut request: Request) -> Result<Req
         .cloned()
         .ok_or_else(|| Problem::internal(&"a request without a connection"))?;
     match level {
-        Level::Anonymous => spend(app, &peer)?,
+        Level::Anonymous | Level::Bootstrap(Proof::Answer) => spend(app, &peer)?,
         Level::Bootstrap(Proof::InBody) => {
             spend(app, &peer)?;
             app.registrations.spend(prefix(peer.address.ip()), Instant::now()).map_err(slow_down)?;

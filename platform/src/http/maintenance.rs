@@ -11,7 +11,9 @@ use super::state::App;
 use crate::authority::client::CaClient;
 use crate::authority::protocol::SignedList;
 use crate::error::Error;
-use crate::store::{Database, accounts, crl, documents, messages, pending, registrations, uploads};
+use crate::store::{
+    Database, accounts, additions, crl, documents, messages, pending, registrations, super_pins, uploads,
+};
 
 const PERIOD: Duration = Duration::from_secs(30);
 
@@ -38,6 +40,8 @@ pub fn turn_once(app: &App) -> Result<(), Error> {
     let now = app.clock.now();
     app.database.write(|tx| {
         registrations::sweep(tx, now)?;
+        additions::sweep(tx, now)?;
+        super_pins::sweep(tx, now)?;
         pending::sweep(tx, now)?;
         uploads::sweep(tx, now)?;
         documents::sweep(tx, now)?;

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod body;
+pub mod credentials;
 pub mod deposit;
 pub mod directory;
 pub mod documents;
@@ -21,5 +22,6 @@ pub mod routes;
 pub mod server;
 pub mod state;
 pub mod stream;
+pub mod super_pin;
 pub mod tls;
 pub mod turns;

@@ -44,6 +44,8 @@ macro_rules! reasons {
 }
 
 reasons! {
+    /// There is no such addition of a credential, or it has expired.
+    AdditionUnknown = "ADDITION_UNKNOWN", NOT_FOUND, "There is no such addition";
     /// The CA looked at the evidence again and refused.
     CaRefused = "CA_REFUSED", BAD_GATEWAY, "The certificate authority refused";
     /// The CA does not answer; everything so far is stored.
@@ -62,6 +64,10 @@ reasons! {
     ClockSkew = "CLOCK_SKEW", UNAUTHORIZED, "The clocks differ too much";
     /// Neither an envelope nor a sealed stream.
     ContentRefused = "CONTENT_REFUSED", UNPROCESSABLE_ENTITY, "Only envelopes and sealed streams are stored";
+    /// The account has as many working credentials as it may have.
+    CredentialLimit = "CREDENTIAL_LIMIT", CONFLICT, "The account has too many credentials";
+    /// There is no such credential.
+    CredentialUnknown = "CREDENTIAL_UNKNOWN", NOT_FOUND, "There is no such credential";
     /// The depositor has used up their share of the inbox, or of the platform.
     DepositLimit = "DEPOSIT_LIMIT", INSUFFICIENT_STORAGE, "The depositor's share is used up";
     /// The id belongs to another document, or to one that was deleted.
@@ -82,6 +88,10 @@ reasons! {
     KeyInUse = "KEY_IN_USE", CONFLICT, "A key belongs to an account already";
     /// The commit came before the keys.
     KeysMissing = "KEYS_MISSING", CONFLICT, "The keys have not been handed in";
+    /// The account log has another entry at that place.
+    LogConflict = "LOG_CONFLICT", CONFLICT, "The account log has gone on";
+    /// The SuperPIN is unknown, or the answer is wrong.
+    LoginRefused = "LOGIN_REFUSED", UNAUTHORIZED, "The SuperPIN does not open anything";
     /// The message id is taken by another depositor.
     MessageConflict = "MESSAGE_CONFLICT", CONFLICT, "The message id is taken";
     /// The caller's message of this id is visible already and stays as it is: for a depositor who tries again this is

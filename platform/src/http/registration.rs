@@ -30,7 +30,7 @@ use crate::store::registrations::{self, Accepted, Challenge, Proving, Registrati
 /// What the proof in the first request covers begins with.
 pub const BEGIN_PREFIX: &[u8] = b"LIFE registration v1\0";
 /// The largest root key seal: one recipient and one private key.
-const MAX_SEAL: usize = 64 << 10;
+pub(super) const MAX_SEAL: usize = 64 << 10;
 
 /// Begins a registration, or answers the same key as before.
 pub(super) async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {

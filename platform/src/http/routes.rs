@@ -10,7 +10,9 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use super::level::{Level, Proof, gate};
 use super::problem::{Problem, Reason};
 use super::state::App;
-use super::{access_log, deposit, directory, documents, inbox, public, receipts, registration};
+use super::{
+    access_log, credentials, deposit, directory, documents, inbox, public, receipts, registration, super_pin,
+};
 
 /// One resource with one method.
 pub struct Route {
@@ -47,6 +49,12 @@ routes! {
     "PUT" "/v1/registrations/{registration}/keys" Bootstrap(Proof::InHeader), put(registration::keys);
     "POST" "/v1/registrations/{registration}/commit" Bootstrap(Proof::InHeader), post(registration::commit);
 
+    "POST" "/v1/super-pin-logins" Bootstrap(Proof::Answer), post(super_pin::begin);
+    "POST" "/v1/super-pin-logins/{login}/answer" Bootstrap(Proof::Answer), post(super_pin::answer);
+
+    "POST" "/v1/me/credentials" Personalised, post(credentials::begin);
+    "POST" "/v1/me/credentials/{addition}/commit" Personalised, post(credentials::commit);
+    "POST" "/v1/me/credentials/{credential_id}/revocation" Personalised, post(credentials::revoke);
     "GET" "/v1/me" Personalised, get(directory::me);
     "GET" "/v1/me/seals" Personalised, get(directory::seals);
     "GET" "/v1/users/{uid}" Personalised, get(directory::user);

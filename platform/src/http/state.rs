@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use life_pki::certificate::Certificate;
 use life_pki::receipt::Receipt;
-use life_pki::{PrivateKey, Uid};
+use life_pki::{PrivateKey, PublicKey, Uid};
 
 use super::problem::Problem;
 use super::rate::Buckets;
@@ -70,6 +70,8 @@ pub struct App {
     pub public: Public,
     /// Signs receipts.
     pub receipts: ReceiptSigner,
+    /// A key that nobody has: the answers of unknown SuperPINs are judged with it.
+    pub nobody: PublicKey,
     /// New registrations by address.
     pub registrations: Buckets<IpAddr>,
     /// Requests without a certificate that was found good, by address.
@@ -107,6 +109,7 @@ impl App {
         };
         let database = Database::open(&layout.database())?;
         let blobs = Blobs::open(layout, &database, config.limits.free_bytes)?;
+        let nobody = PrivateKey::generate_p256().map_err(|_| Error::Certificate("no key could be made"))?;
         let socket = config.ca_socket.clone().unwrap_or_else(|| layout.ca_socket());
         Ok(Arc::new(Self {
             registrations: Buckets::new(config.limits.registrations_per_minute, 60),
@@ -123,6 +126,7 @@ impl App {
             ca: CaClient::new(socket),
             public,
             receipts,
+            nobody: nobody.public_key().clone(),
         }))
     }
 }

@@ -4,6 +4,7 @@
 //! cut. Several processes may have it open; the operator's commands do.
 
 pub mod accounts;
+pub mod additions;
 pub mod blobs;
 pub mod crl;
 pub mod documents;
@@ -12,6 +13,7 @@ pub mod parts;
 pub mod pending;
 pub mod registrations;
 pub mod shape;
+pub mod super_pins;
 pub mod uploads;
 pub mod usage;
 
@@ -24,8 +26,12 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use crate::error::Error;
 
 /// The schema, one step for each version. A step that was released never changes.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// How long a writer waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(10);
@@ -229,6 +235,8 @@ mod tests {
             ),
             (documents::READERS, "document_readers"),
             (registrations::SWEEP, "registration_expiring"),
+            (additions::SWEEP, "addition_expiring"),
+            (super_pins::SWEEP, "super_pin_login_begun"),
             (messages::SWEEP, "message_deleted"),
             (documents::SWEEP, "document_deleted"),
             (uploads::SWEEP, "document_upload_expiring"),

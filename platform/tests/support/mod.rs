@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod client;
 pub mod content;
+pub mod credential;
 pub mod documents;
 pub mod platform;
 pub mod schema;
