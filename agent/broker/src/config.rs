@@ -40,6 +40,8 @@ pub struct Config {
     pub agent: Agent,
     /// What apps may call in a user's name.
     pub api: Api,
+    /// Smart cards.
+    pub cards: Cards,
     /// What is kept of other users.
     pub directory: Directory,
     /// How much is taken on.
@@ -109,6 +111,14 @@ pub enum InlineSecrets {
     Allow,
     /// It is refused with SECRET_SOURCE_FORBIDDEN.
     Forbid,
+}
+
+/// Smart cards.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cards {
+    /// Where the system's smart-card service (pcscd) listens. The vault makes no sockets when it is not set.
+    pub service: Option<PathBuf>,
 }
 
 /// What is kept of other users.

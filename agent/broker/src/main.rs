@@ -67,7 +67,7 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     let activation = activation::Activation::take()?;
     let paths = start::folders(arguments, &config, &activation)?;
     let runtime = start::runtime()?;
-    let keeper = vault::Keeper::new(paths.vault.clone(), config.sandbox);
+    let keeper = vault::Keeper::new(paths.vault.clone(), config.sandbox, config.cards.service.clone());
     let (sockets, agent) = {
         let _inside = runtime.enter();
         (start::listen(&paths, activation)?, agent::Agent::new(arguments, config, paths)?)

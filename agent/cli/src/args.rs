@@ -11,8 +11,8 @@ use crate::error::Error;
 use crate::names::UserName;
 use crate::output::{Format, Output};
 use crate::verbs::{
-    api, completions, decrypt, dev, documents, encrypt, events, inbox, lock, man, register, send, share,
-    sign, status, unlock, user, verify,
+    api, cards, completions, decrypt, dev, documents, encrypt, events, inbox, lock, man, register, send,
+    share, sign, status, unlock, user, verify,
 };
 
 /// Encrypts, decrypts, signs and verifies health care data, through the LIFE agent that holds the keys.
@@ -48,6 +48,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Api(api::Arguments),
+    Cards(cards::Arguments),
     Completions(completions::Arguments),
     Decrypt(decrypt::Arguments),
     Dev(dev::Arguments),

@@ -63,6 +63,7 @@ fn without_an_agent_every_verb_says_so() {
     let passphrase = passphrase.to_str().unwrap();
     let verbs: &[&[&str]] = &[
         &["status"],
+        &["cards"],
         &["lock"],
         &["lock", UID],
         &["unlock", file, "--passphrase-file", passphrase],
@@ -147,8 +148,8 @@ fn help_completions_and_man_pages_need_no_agent() {
 #[test]
 fn json_fields_are_documented_for_every_verb_that_answers() {
     for verb in [
-        "decrypt", "encrypt", "events", "lock", "register", "send", "share", "sign", "status", "unlock",
-        "verify",
+        "cards", "decrypt", "encrypt", "events", "lock", "register", "send", "share", "sign", "status",
+        "unlock", "verify",
     ] {
         let output = run([verb, "--help"]);
         assert!(String::from_utf8(output.stdout).unwrap().contains("JSON"), "{verb}");

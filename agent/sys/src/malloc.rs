@@ -24,8 +24,19 @@ pub fn keep_large_blocks() {
         // SAFETY: mallopt only sets parameters of the allocator; it takes any values.
         let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, FROM_HEAP) };
         // SAFETY: as above.
-        let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
-        // SAFETY: as above.
         let _ = unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT) };
+    }
+    keep_few_heaps();
+}
+
+/// Has all threads share a few heaps.
+///
+/// By default glibc gives each thread its own until there are more than eight, and then opens a file to count the processors:
+/// a sandbox that forbids files would end the process there. To be called before threads are started.
+pub fn keep_few_heaps() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: mallopt only sets parameters of the allocator; it takes any values.
+        let _ = unsafe { libc::mallopt(libc::M_ARENA_MAX, HEAPS) };
     }
 }

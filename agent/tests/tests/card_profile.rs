@@ -40,7 +40,7 @@ fn management_key() -> ManagementKey {
     ManagementKey::new(SecretBytes::new([1, 2, 3, 4, 5, 6, 7, 8].repeat(3))).unwrap()
 }
 
-fn tries(card: &mut Piv<'_>) -> u8 {
+fn tries(card: &mut Piv<'_>) -> Option<u8> {
     card.pin_status().unwrap().pin
 }
 
@@ -196,20 +196,20 @@ fn tries_are_read_before_and_the_agent_leaves_two() {
     let folder = fresh();
     let mut slot = Slot::start(folder.path());
     let mut card = Piv::select(&mut slot).ok().unwrap();
-    assert_eq!(card.pin_status(), Ok(PinStatus { pin: 3, puk: None }));
+    assert_eq!(card.pin_status(), Ok(PinStatus { pin: Some(3), puk: None }));
     assert_eq!(card.verify(&pin("654321"), Who::Agent), Err(CardError::WrongPin { left: 2 }));
     let shown = |slot: &Slot| slot.sent().iter().filter(|apdu| apdu[1] == 0x20 && apdu.len() > 5).count();
     let before = shown(&slot);
     let mut card = Piv::select(&mut slot).ok().unwrap();
     // Even the right PIN is not shown again without a person.
     assert_eq!(card.verify(&pin(PIN), Who::Agent), Err(CardError::PersonNeeded { left: 2 }));
-    assert_eq!(tries(&mut card), 2);
+    assert_eq!(tries(&mut card), Some(2));
     assert_eq!(shown(&slot), before);
 
     let mut card = Piv::select(&mut slot).ok().unwrap();
     assert_eq!(card.verify(&pin("654321"), Who::Person), Err(CardError::WrongPin { left: 1 }));
     assert_eq!(card.change_pin(&pin("654321"), &pin("111111")), Err(CardError::PinBlocked));
-    assert_eq!(card.pin_status(), Ok(PinStatus { pin: 0, puk: None }));
+    assert_eq!(card.pin_status(), Ok(PinStatus { pin: Some(0), puk: None }));
     assert_eq!(card.verify(&pin(PIN), Who::Person), Err(CardError::PinBlocked));
     assert_eq!(card.change_pin(&pin(PIN), &pin("111111")), Err(CardError::PinBlocked));
 
@@ -218,10 +218,12 @@ fn tries_are_read_before_and_the_agent_leaves_two() {
         Err(CardError::WrongPuk { left: 2 })
     ));
     assert_eq!(card.unblock_pin(&puk(PUK), &pin("24681357")), Ok(()));
-    assert_eq!(tries(&mut card), 3);
+    assert_eq!(tries(&mut card), Some(3));
     assert_eq!(card.verify(&pin("24681357"), Who::Agent), Ok(()));
-    // A PIN that is verified hides the tries: they are told all the same, and the PIN is forgotten.
-    assert_eq!(tries(&mut card), 3);
+    // A PIN that is verified hides the tries; a new one is judged as if there were none.
+    assert_eq!(tries(&mut card), None);
+    assert_eq!(card.verify(&pin("654321"), Who::Agent), Err(CardError::WrongPin { left: 2 }));
+    assert_eq!(tries(&mut card), Some(2));
     assert_eq!(card.change_pin(&pin("24681357"), &pin(PIN)), Ok(()));
     assert_eq!(card.verify(&pin(PIN), Who::Agent), Ok(()));
 }
@@ -236,7 +238,7 @@ fn a_blocked_puk_is_told_apart() {
     }
     assert_eq!(card.unblock_pin(&puk("87654321"), &pin(PIN)), Err(CardError::PukBlocked));
     assert_eq!(card.unblock_pin(&puk(PUK), &pin(PIN)), Err(CardError::PukBlocked));
-    assert_eq!(tries(&mut card), 3);
+    assert_eq!(tries(&mut card), Some(3));
 }
 
 #[test]

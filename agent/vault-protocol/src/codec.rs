@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    fn length(&mut self, max: usize) -> Result<usize, DecodeError> {
+    pub(crate) fn length(&mut self, max: usize) -> Result<usize, DecodeError> {
         usize::try_from(self.u32()?).ok().filter(|len| *len <= max).ok_or(DecodeError)
     }
 

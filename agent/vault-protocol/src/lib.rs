@@ -15,6 +15,7 @@
 //! trailing byte, an unknown number or an over-long field is refused as a whole. The crate is pure: it does no I/O,
 //! so that the broker can use it with an asynchronous socket and the vault with a plain one.
 
+pub mod cards;
 mod codec;
 mod entries;
 pub mod error;

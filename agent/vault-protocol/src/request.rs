@@ -203,6 +203,8 @@ pub enum Request {
         /// Where the passphrase of the software certificate comes from.
         secret: NewSecretSource,
     },
+    /// Asks what card readers there are, and what cards are in them. Shows no PIN to any card.
+    ListCards,
     /// Wipes a session's keys; answered when they are wiped.
     Lock {
         /// The session.
@@ -337,6 +339,8 @@ kinds! {
     LockAll = 15,
     /// [`Request::LockUser`].
     LockUser = 16,
+    /// [`Request::ListCards`].
+    ListCards = 17,
 }
 
 impl Request {
@@ -350,6 +354,7 @@ impl Request {
             Self::DiscardAccount { .. } => RequestKind::DiscardAccount,
             Self::ExportSoftwareCertificate { .. } => RequestKind::ExportSoftwareCertificate,
             Self::GenerateAccount { .. } => RequestKind::GenerateAccount,
+            Self::ListCards => RequestKind::ListCards,
             Self::Lock { .. } => RequestKind::Lock,
             Self::LockAll => RequestKind::LockAll,
             Self::LockUser { .. } => RequestKind::LockUser,

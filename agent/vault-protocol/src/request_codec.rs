@@ -37,7 +37,7 @@ impl Request {
                 encode_new_source(secret, out);
             }
             Self::Lock { session } => out.u64(session.0),
-            Self::LockAll | Self::Status => {}
+            Self::ListCards | Self::LockAll | Self::Status => {}
             Self::LockUser { uid } => out.raw(uid.as_bytes()),
             Self::Mac { session, data } => {
                 out.u64(session.0);
@@ -133,6 +133,7 @@ impl Request {
             RequestKind::CancelSecret => Self::CancelSecret { request: input.u64()? },
             RequestKind::Lock => Self::Lock { session: SessionId(input.u64()?) },
             RequestKind::LockAll => Self::LockAll,
+            RequestKind::ListCards => Self::ListCards,
             RequestKind::LockUser => Self::LockUser { uid: uid(&mut input)? },
         };
         input.finish()?;

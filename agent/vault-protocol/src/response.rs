@@ -4,6 +4,7 @@ use life_pki::Uid;
 use life_sys::sandbox::Protection;
 use life_sys::secret::Key256;
 
+use crate::cards::{CardReader, MAX_READERS};
 use crate::codec::{DecodeError, Reader, Sink};
 use crate::error::VaultError;
 use crate::memory::MemoryUse;
@@ -36,6 +37,13 @@ pub enum Response {
         encryption_spki: Vec<u8>,
         /// The root key's SubjectPublicKeyInfo (DER).
         root_spki: Vec<u8>,
+    },
+    /// To ListCards.
+    Cards {
+        /// Whether the system's smart-card service answers.
+        service: bool,
+        /// The readers it has.
+        readers: Vec<CardReader>,
     },
     /// To CommitAccount.
     Committed {
@@ -178,6 +186,12 @@ impl Response {
                 out.u8(12);
                 out.raw(tag);
             }
+            Self::Cards { service, readers } => {
+                out.u8(13);
+                out.u8(u8::from(*service));
+                out.length(readers.len());
+                readers.iter().for_each(|reader| reader.encode(out));
+            }
         }
     }
 
@@ -229,6 +243,16 @@ impl Response {
             10 => Self::Signature(input.bytes(MAX_SIGNATURE)?.to_vec()),
             11 => Self::ContentKey(Key256::take(&mut input.array()?)),
             12 => Self::Tag(input.array()?),
+            13 => {
+                let service = match input.u8()? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(DecodeError),
+                };
+                let count = input.length(MAX_READERS)?;
+                let readers = (0..count).map(|_| CardReader::decode(&mut input)).collect::<Result<_, _>>()?;
+                Self::Cards { service, readers }
+            }
             _ => return Err(DecodeError),
         };
         input.finish()?;

@@ -11,6 +11,7 @@ use life_pki::{KeySlot, ParticipantKind, Uid};
 use life_sys::hardening::Hardening;
 use life_sys::sandbox::{Confinement, Enforcement, Protection};
 use life_sys::secret::{Key256, SecretBytes};
+use life_vault_protocol::cards::{Card, CardKind, CardReader, CardSlot, CardTrouble};
 use life_vault_protocol::frame::MAX_FRAME;
 use life_vault_protocol::*;
 use proptest::prelude::*;
@@ -72,6 +73,7 @@ fn requests() -> Vec<Request> {
         Request::Lock { session },
         Request::LockAll,
         Request::LockUser { uid: uid() },
+        Request::ListCards,
     ]
 }
 
@@ -105,6 +107,26 @@ fn status(protection: Protection) -> Response {
         },
         protection,
     }
+}
+
+fn readers() -> Vec<CardReader> {
+    let card = |pin_tries, puk_tries, certificates| {
+        CardSlot::Card(Card { kind: CardKind::Piv, id: vec![6; 16], pin_tries, puk_tries, certificates })
+    };
+    let slots = [
+        CardSlot::Empty,
+        card(None, None, vec![]),
+        card(
+            Some(3),
+            Some(0),
+            vec![(KeySlot::Authentication, b"cert".to_vec()), (KeySlot::Encryption, vec![])],
+        ),
+        CardSlot::Unusable(CardTrouble::Busy),
+        CardSlot::Unusable(CardTrouble::Failed),
+        CardSlot::Unusable(CardTrouble::Silent),
+        CardSlot::Unusable(CardTrouble::UnknownKind),
+    ];
+    slots.into_iter().map(|slot| CardReader { name: "Reader 00 00".to_owned(), slot }).collect()
 }
 
 fn responses() -> Vec<Response> {
@@ -141,6 +163,8 @@ fn responses() -> Vec<Response> {
         Response::Signature(vec![3; 384]),
         Response::ContentKey(Key256::take(&mut [4; 32])),
         Response::Tag([5; 32]),
+        Response::Cards { service: false, readers: vec![] },
+        Response::Cards { service: true, readers: readers() },
     ];
     responses.extend(VaultError::ALL.iter().map(|error| Response::Error(*error)));
     responses
@@ -307,7 +331,9 @@ fn write_seeds() {
             .unwrap();
         stream.extend_from_slice(encode_request(i as u64, request).unwrap().expose());
     }
-    for (i, response) in responses().iter().take(12).enumerate() {
+    for (i, response) in
+        responses().iter().take_while(|response| !matches!(response, Response::Error(_))).enumerate()
+    {
         fs::write(corpus("response").join(format!("{i:02}")), response_body(response)).unwrap();
     }
     fs::write(corpus("frames").join("all-requests"), &stream).unwrap();

@@ -1,5 +1,7 @@
 //! What the process gives up before its first thread and its first secret.
 
+use std::path::Path;
+
 use life_sys::hardening::Hardening;
 use life_sys::sandbox::{Cards, Protection, confine_vault};
 
@@ -26,12 +28,13 @@ impl Sandbox {
         }
     }
 
-    /// Enters it, for good; says what protects the process then.
-    pub(crate) fn enter(self) -> Result<Protection, ProcessError> {
+    /// Enters it, for good, and may then talk to pcscd where that listens; says what protects the process then.
+    pub(crate) fn enter(self, pcscd: Option<&Path>) -> Result<Protection, ProcessError> {
         // AWS-LC seeds itself on first use, for which it looks at files.
         aws_lc_rs::rand::fill(&mut [0; 32]).map_err(|_| ProcessError::Random)?;
+        let cards = pcscd.map_or(Cards::Off, |socket| Cards::On(socket.to_owned()));
         let hardening = Hardening::of_this_process();
-        let protection = Protection { hardening, confinement: confine_vault(&Cards::Off)? };
+        let protection = Protection { hardening, confinement: confine_vault(&cards)? };
         let missing = protection.missing().join(", ");
         match self {
             _ if missing.is_empty() => {}

@@ -9,7 +9,7 @@ use life_sys::hardening::{Children, close_inherited, die_with_parent, harden, le
 use life_sys::peer::credentials;
 use life_sys::sandbox::SandboxError;
 use life_sys::scratch::Protection;
-use life_sys::{arena, aws_lc};
+use life_sys::{arena, aws_lc, malloc};
 use life_vault_protocol::{Response, VaultError, encode_response};
 
 use crate::confinement::Sandbox;
@@ -96,6 +96,7 @@ pub(crate) fn end(error: ServeError) -> ! {
 }
 
 fn start(memory: Memory) -> Result<(), ProcessError> {
+    malloc::keep_few_heaps();
     // Nothing but standard input, output and error is meant for it.
     close_inherited(3).map_err(ProcessError::Hardening)?;
     leave_signals_to_parent();

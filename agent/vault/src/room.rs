@@ -45,11 +45,12 @@ impl Room {
     pub(crate) fn for_request(&self, body: &[u8]) -> Result<Lease<'_>, VaultError> {
         let long = body.len().min(IN_ARENA);
         let bytes = match Request::kind_of(body) {
-            // They free memory or need none; what is no request is refused by its decoder.
+            // They free memory or need none, or wait for who takes it then; what is no request is refused by its decoder.
             None
             | Some(
                 RequestKind::CancelSecret
                 | RequestKind::DiscardAccount
+                | RequestKind::ListCards
                 | RequestKind::Lock
                 | RequestKind::LockAll
                 | RequestKind::LockUser

@@ -12,9 +12,11 @@ use life_pki::{Timestamp, Uid};
 use life_sys::sandbox::Protection;
 use life_sys::scratch;
 use life_sys::secret::SecretBytes;
+use life_vault_protocol::cards::{MAX_CARD_CERTIFICATE, MAX_READERS};
 use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, VaultError};
 
+use crate::cards::{self, Cards};
 use crate::confinement::Sandbox;
 use crate::inbox::Inbox;
 use crate::keep::Keep;
@@ -33,6 +35,9 @@ use crate::waiter::{Purpose, Wait, Waiter};
 /// How long a lock waits for slow work where waiting longer, which ends with the end of this process, would cost others: a
 /// user's lock the sessions of everybody else, a lock of all the accounts that are being made.
 const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// What all certificates on all cards may need, read, reported and encoded.
+const CARDS: usize = 4 * MAX_READERS * 3 * MAX_CARD_CERTIFICATE;
 
 /// Why serving ended before the broker closed its end.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +79,7 @@ struct Read {
 life_sys::secret_types!(Read);
 
 struct Server {
+    cards: Option<Cards>,
     inbox: Mutex<Inbox>,
     outbox: Outbox,
     keep: Keep,
@@ -98,8 +104,10 @@ pub(crate) fn serve(
     // What the sandbox forbids: to read how many processors there are, and to make descriptors.
     let quick_workers = thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let waiter = Waiter::new().map_err(ServeError::Io)?;
-    let protection = sandbox.enter()?;
+    let pcscd = cards::service();
+    let protection = sandbox.enter(pcscd.as_deref())?;
     let server = Server {
+        cards: pcscd.map(|_| Cards::start(memory)).transpose()?,
         outbox: Outbox::new(socket.try_clone().map_err(ServeError::Io)?),
         inbox: Mutex::new(Inbox::new(socket)),
         keep: Keep::default(),
@@ -123,6 +131,9 @@ pub(crate) fn serve(
                 |now| serving.keep.expire_pendings(now),
             );
         })?;
+        if let Some(cards) = &serving.cards {
+            closed.spawn(scope, &gate, "cards", memory, move |desk| serving.answer_about(cards, desk))?;
+        }
         for worker in Worker::all_slow() {
             closed.spawn(scope, &gate, "slow", memory, move |desk| serving.work_slowly(desk, worker))?;
         }
@@ -227,6 +238,13 @@ impl Server {
                     .and_then(|begun| self.begin(id, since, purpose, begun))
                     .map_err(|error| (error, Claim::Shared))
             }
+            Request::ListCards => match &self.cards {
+                Some(cards) => cards.ask((id, since)).map_err(|error| (error, Claim::Ours)),
+                None => {
+                    answered(answers, id, since, kind, None, cards::none());
+                    Ok(())
+                }
+            },
             Request::ExportSoftwareCertificate { pending, certificates, issuers } => {
                 let work = SlowWork::Export { pending, certificates, issuers };
                 let job = SlowJob { id, since, work, claim: Claim::Ours };
@@ -312,6 +330,20 @@ impl Server {
         }
     }
 
+    /// Finds out about cards, one question after the other.
+    fn answer_about(&self, cards: &Cards, desk: &Desk) {
+        while let Some((id, since)) = cards.next() {
+            let response = match self.room.set_aside(CARDS) {
+                Ok(_lease) => guarded(|| cards.survey()),
+                Err(error) => Response::Error(error),
+            };
+            let mut answers = Answers::default();
+            answered(&mut answers, id, since, RequestKind::ListCards, None, response);
+            desk.clear();
+            self.outbox.send(answers);
+        }
+    }
+
     fn work_slowly(&self, desk: &Desk, worker: Worker) {
         while let Some(job) = self.slow.pop(worker, &self.turns) {
             let answers = self.slow_turn(job);
@@ -389,6 +421,7 @@ impl Server {
 
     /// Sends everybody home and wipes every key; may be called more than once.
     fn shut_down(&self) {
+        self.cards.iter().for_each(Cards::close);
         self.slow.close();
         self.waiter.close();
         self.keep.lock_all(None);

@@ -58,6 +58,26 @@ impl Gate {
     }
 }
 
+/// Starts a thread that nobody waits for: it ends with the process.
+pub(crate) fn detached(
+    name: &str,
+    memory: Memory,
+    body: impl FnOnce(&Desk) + Send + 'static,
+) -> Result<(), ProcessError> {
+    let (report, ready) = mpsc::sync_channel(1);
+    let thread = move || match Desk::new(memory) {
+        Ok(desk) => {
+            let _ = report.send(Ok(()));
+            body(&desk);
+        }
+        Err(error) => {
+            let _ = report.send(Err(error));
+        }
+    };
+    Builder::new().name(name.to_owned()).stack_size(STACK).spawn(thread).map_err(ServeError::Io)?;
+    ready.recv().map_err(|_| ServeError::Io(std::io::ErrorKind::Other.into()))?
+}
+
 impl Closed<'_> {
     /// Lets all threads work. Without it they go home.
     pub(crate) fn open(mut self) {

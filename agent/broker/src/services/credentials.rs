@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use life_proto::v1::{
-    self, ListUnlockedRequest, ListUnlockedResponse, LockCredentialRequest, LockCredentialResponse,
-    UnlockRequest, UnlockResponse, credentials_server, unlock_request, unlock_response::Step,
+    self, ListCardsRequest, ListCardsResponse, ListUnlockedRequest, ListUnlockedResponse,
+    LockCredentialRequest, LockCredentialResponse, UnlockRequest, UnlockResponse, credentials_server,
+    unlock_request, unlock_response::Step,
 };
 use tonic::{Request, Response, Status};
 
+use super::cards;
 use super::streams::{Answers, answer, call};
 use crate::agent::Agent;
 use crate::connections::Caller;
@@ -82,5 +84,12 @@ impl credentials_server::Credentials for Credentials {
     ) -> Result<Response<ListUnlockedResponse>, Status> {
         let identities = self.0.identities.list().iter().map(|identity| identity.to_wire()).collect();
         Ok(Response::new(ListUnlockedResponse { identities }))
+    }
+
+    async fn list_cards(&self, _: Request<ListCardsRequest>) -> Result<Response<ListCardsResponse>, Status> {
+        let found = self.0.vault.cards().await?;
+        let service_available = found.is_some();
+        let readers = found.into_iter().flatten().map(cards::to_wire).collect();
+        Ok(Response::new(ListCardsResponse { service_available, readers }))
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod agent;
 mod api;
 mod bulk;
+mod cards;
 mod credentials;
 mod crypto;
 mod directory;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use life_pki::{KeySlot, ParticipantKind, Uid};
 use life_sys::sandbox::Protection;
 use life_sys::secret::Key256;
+use life_vault_protocol::cards::CardReader;
 use life_vault_protocol::{
     MemoryUse, NewSecretSource, PendingId, Request, Response, SecretSource, SessionId, WorkingKeyAlgorithm,
 };
@@ -220,6 +221,12 @@ impl Vault {
             }),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Lists readers and cards; none where the system's smart-card service does not answer.
+    pub async fn cards(&self) -> Result<Option<Vec<CardReader>>> {
+        self.linked().await?;
+        ask!(self, Request::ListCards, Response::Cards { service, readers } => service.then_some(readers))
     }
 
     /// Waits until the vault says that it is there, what its memory is used for and how it is protected.

@@ -41,13 +41,15 @@ pub struct Fresh {
 pub struct Keeper {
     program: PathBuf,
     sandbox: Sandbox,
+    /// Where pcscd listens, if the vault may talk to it.
+    cards: Option<PathBuf>,
     pause: Duration,
 }
 
 impl Keeper {
-    /// A keeper of this program.
-    pub fn new(program: PathBuf, sandbox: Sandbox) -> Self {
-        Self { program, sandbox, pause: Duration::ZERO }
+    /// A keeper of this program. The vault may talk to pcscd where `cards` says where that listens.
+    pub fn new(program: PathBuf, sandbox: Sandbox, cards: Option<PathBuf>) -> Self {
+        Self { program, sandbox, cards, pause: Duration::ZERO }
     }
 
     /// Starts vaults until told to stop. `tell` hands each fresh one to the runtime, and says whether anybody listens.
@@ -88,12 +90,14 @@ impl Keeper {
         matches!(orders.recv_timeout(self.pause), Ok(Order::Stop) | Err(mpsc::RecvTimeoutError::Disconnected))
     }
 
-    /// Starts one with the socket pair's end as its standard input, and an environment with nothing in it.
+    /// Starts one with the socket pair's end as its standard input, and an environment with nothing in it but
+    /// where pcscd listens.
     fn start(&self) -> io::Result<(Child, Fresh)> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new(&self.program)
             .args(self.sandbox.required.then_some("--require-sandbox"))
             .env_clear()
+            .envs(self.cards.iter().map(|socket| ("PCSCLITE_CSOCK_NAME", socket)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())

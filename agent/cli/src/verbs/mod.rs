@@ -1,6 +1,7 @@
 //! What `life` does: one file for each verb.
 
 pub mod api;
+pub mod cards;
 pub mod completions;
 mod content;
 pub mod decrypt;
@@ -31,6 +32,7 @@ use crate::error::Error;
 pub async fn run(command: Command, context: &Context) -> Result<(), Error> {
     match command {
         Command::Api(arguments) => api::run(arguments, context).await,
+        Command::Cards(arguments) => cards::run(&arguments, context).await,
         Command::Completions(arguments) => completions::run(&arguments, context),
         Command::Decrypt(arguments) => decrypt::run(arguments, context).await,
         Command::Dev(arguments) => dev::run(arguments, context).await,

@@ -82,8 +82,8 @@ impl Who {
 /// How many tries are left; zero is blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PinStatus {
-    /// Tries left for the PIN.
-    pub pin: u8,
+    /// Tries left for the PIN; none where somebody has shown it, and the card does not tell.
+    pub pin: Option<u8>,
     /// Tries left for the PUK, on cards that tell.
     pub puk: Option<u8>,
 }

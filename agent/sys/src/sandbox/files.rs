@@ -34,10 +34,10 @@ pub(super) fn forbid_all(cards: &Cards) -> Result<(u32, Enforcement), SandboxErr
         .create()?;
     let status = match cards {
         Cards::Off => ruleset.restrict_self()?,
-        // A socket that is not there needs no rule.
-        Cards::On(path) => match PathFd::new(path) {
-            Ok(socket) => {
-                ruleset.add_rule(PathBeneath::new(socket, AccessFs::ResolveUnix))?.restrict_self()?
+        // What is not there needs no rule.
+        Cards::On(path) => match PathFd::new(path.parent().unwrap_or(path)) {
+            Ok(folder) => {
+                ruleset.add_rule(PathBeneath::new(folder, AccessFs::ResolveUnix))?.restrict_self()?
             }
             Err(_) => ruleset.restrict_self()?,
         },

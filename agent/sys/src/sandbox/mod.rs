@@ -71,7 +71,8 @@ pub enum Cards {
     /// It makes no sockets at all.
     #[default]
     Off,
-    /// It may make Unix sockets and connect to the one at this path, which is pcscd's.
+    /// It may make Unix sockets and connect to the one at this path, which is pcscd's. Where the kernel can tell sockets
+    /// apart, to others in the same folder too, which is pcscd's own: who restarts it makes a new one there.
     On(PathBuf),
 }
 

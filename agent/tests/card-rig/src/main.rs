@@ -12,7 +12,6 @@ mod platform;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use card::Card;
@@ -26,20 +25,13 @@ const GET_ATR: u8 = 4;
 /// Answer to reset: T=1, and in its historical bytes a category indicator and card capabilities.
 const ATR: [u8; 11] = [0x3b, 0x95, 0x13, 0x81, 0x01, 0x80, 0x73, 0xff, 0x01, 0x00, 0x0b];
 
-fn main() -> ExitCode {
+fn main() -> Result<(), String> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let Some((port, folder, faults)) = parse(&arguments) else {
-        eprintln!("usage: life-card-rig PORT FOLDER [--die INS:N] [--slow INS:MILLISECONDS]");
-        return ExitCode::from(64);
-    };
-    let connection = TcpStream::connect(("127.0.0.1", port));
-    match connection.and_then(|reader| insert(reader, Path::new(folder), faults)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("life-card-rig: {error}");
-            ExitCode::from(74)
-        }
-    }
+    let (port, folder, faults) = parse(&arguments)
+        .ok_or("usage: life-card-rig PORT FOLDER [--die INS:N] [--slow INS:MILLISECONDS]")?;
+    TcpStream::connect(("127.0.0.1", port))
+        .and_then(|reader| insert(reader, Path::new(folder), faults))
+        .map_err(|error| error.to_string())
 }
 
 /// What goes wrong on demand: an instruction and a number.
@@ -77,7 +69,10 @@ fn insert(mut reader: TcpStream, folder: &Path, mut faults: Faults) -> io::Resul
                 [GET_ATR] => send(&mut reader, &ATR)?,
                 [_] | [] => {}
                 _ => {
-                    faults.strike(message[1]);
+                    if faults.strike(message[1]) {
+                        // Pulled out: the reader gets no answer.
+                        break;
+                    }
                     send(&mut reader, &card.execute(&message))?;
                 }
             }
@@ -87,14 +82,14 @@ fn insert(mut reader: TcpStream, folder: &Path, mut faults: Faults) -> io::Resul
 }
 
 impl Faults {
-    fn strike(&mut self, instruction: u8) {
+    /// Whether the card is pulled out now.
+    fn strike(&mut self, instruction: u8) -> bool {
         if let Some((which, left)) = &mut self.die
             && *which == instruction
         {
             *left -= 1;
             if *left == 0 {
-                // Pulled out: the reader gets no answer.
-                std::process::exit(0);
+                return true;
             }
         }
         if let Some((which, milliseconds)) = self.slow
@@ -102,6 +97,7 @@ impl Faults {
         {
             std::thread::sleep(Duration::from_millis(milliseconds));
         }
+        false
     }
 }
 

@@ -32,7 +32,8 @@ const PORT: u16 = 35963;
 
 /// What runs in the namespaces before pcscd: a network with loopback alone, a `/run` of its own for pcscd's files, and the
 /// listening socket from standard input to where pcscd takes it (sd_listen_fds(3)).
-const INSIDE: &str = "set -e; ip link set lo up; mount -t tmpfs none /run; mkdir /run/pcscd
+const INSIDE: &str =
+    "set -e; PATH=$PATH:/usr/sbin:/sbin; ip link set lo up; mount -t tmpfs none /run; mkdir /run/pcscd
 exec 3<&0 </dev/null; export LISTEN_FDS=1; export LISTEN_PID=$$; exec pcscd --foreground --info -c \"$1\"";
 
 /// A reader: pcscd, reached by a socket in a folder of the test.

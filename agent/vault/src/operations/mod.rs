@@ -33,6 +33,7 @@ pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
         Request::CancelSecret { .. }
         | Request::ExportSoftwareCertificate { .. }
         | Request::GenerateAccount { .. }
+        | Request::ListCards
         | Request::LockAll
         | Request::LockUser { .. }
         | Request::OpenSoftwareCertificate { .. }

@@ -16,19 +16,23 @@ const PIN: u8 = 0x80;
 const PUK: u8 = 0x81;
 
 impl Piv<'_> {
-    /// The tries left for the PIN; zero when it is blocked.
-    pub(super) fn pin_tries(&mut self) -> Result<u8, CardError> {
-        let mut status = self.send(VERIFY, [0, PIN], &[])?.status();
-        if status == 0x9000 {
-            // It is verified, by whoever had the card before: then the card does not tell. Take that back.
-            self.send(VERIFY, [0xff, PIN], &[])?.data()?;
-            status = self.send(VERIFY, [0, PIN], &[])?.status();
-        }
-        match status {
-            0x63c0..=0x63cf => Ok(left(status)),
-            0x6983 => Ok(0),
+    /// The tries left for the PIN, zero when it is blocked; none when it is verified, for then the card does not tell.
+    pub(super) fn pin_tries(&mut self) -> Result<Option<u8>, CardError> {
+        match self.send(VERIFY, [0, PIN], &[])?.status() {
+            0x9000 => Ok(None),
+            status @ 0x63c0..=0x63cf => Ok(Some(left(status))),
+            0x6983 => Ok(Some(0)),
             other => Err(refusal(other, Secret::Pin)),
         }
+    }
+
+    /// The same before a PIN is shown: whatever was verified, by whoever had the card before, no longer is.
+    fn pin_tries_before(&mut self) -> Result<u8, CardError> {
+        if let Some(left) = self.pin_tries()? {
+            return Ok(left);
+        }
+        self.send(VERIFY, [0xff, PIN], &[])?.data()?;
+        self.pin_tries()?.ok_or(CardError::Senseless)
     }
 
     /// The tries left for the PUK, where the card knows the command: PIV itself tells them only when one was wrong.
@@ -43,13 +47,13 @@ impl Piv<'_> {
     }
 
     pub(super) fn verify_pin(&mut self, pin: &Pin, who: Who) -> Result<(), CardError> {
-        who.may_try(self.pin_tries()?)?;
+        who.may_try(self.pin_tries_before()?)?;
         let answer = self.send_secret(VERIFY, [0, PIN], pin.padded())?;
         self.judge(answer.status(), Secret::Pin)
     }
 
     pub(super) fn change_reference(&mut self, old: &Pin, new: &Pin) -> Result<(), CardError> {
-        Who::Person.may_try(self.pin_tries()?)?;
+        Who::Person.may_try(self.pin_tries_before()?)?;
         let both = joined(old.padded(), new.padded());
         let answer = self.send_secret(CHANGE_REFERENCE_DATA, [0, PIN], &both)?;
         self.judge(answer.status(), Secret::Pin)
@@ -66,7 +70,7 @@ impl Piv<'_> {
     fn judge(&mut self, status: u16, secret: Secret) -> Result<(), CardError> {
         match (status, secret) {
             (0x9000, _) => Ok(()),
-            (0x6300, Secret::Pin) => match self.pin_tries()? {
+            (0x6300, Secret::Pin) => match self.pin_tries_before()? {
                 0 => Err(CardError::PinBlocked),
                 left => Err(CardError::WrongPin { left }),
             },
