@@ -5,8 +5,8 @@ use std::time::SystemTime;
 
 use life_proto::v1::watch_events_response::Event;
 use life_proto::v1::{
-    CredentialKind, Locked, PlatformChanged, Unlocked, VaultRestarted, WatchEventsResponse, WatchStarted,
-    locked,
+    CardReaderChanged, CredentialKind, Locked, PlatformChanged, Unlocked, VaultRestarted,
+    WatchEventsResponse, WatchStarted, locked,
 };
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
@@ -67,6 +67,11 @@ impl Events {
     /// Tells that the platform came or went.
     pub fn platform_changed(&self, up: bool) {
         self.tell(Event::PlatformChanged(PlatformChanged { up }));
+    }
+
+    /// Tells that something else is in a card reader, or that the reader is gone.
+    pub fn card_reader_changed(&self, reader: String, card: String, gone: bool) {
+        self.tell(Event::CardReaderChanged(CardReaderChanged { reader, card, gone }));
     }
 
     /// Whether anybody watches.

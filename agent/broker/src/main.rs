@@ -3,6 +3,7 @@
 mod activation;
 mod agent;
 mod arguments;
+mod cards;
 mod clock;
 mod config;
 mod connections;

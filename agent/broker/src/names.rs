@@ -1,4 +1,4 @@
-//! Resource names of the contract: `users/{uid}`, `users/{uid}/credentials/{id}`.
+//! Resource names of the contract: `users/{uid}`, `users/{uid}/credentials/{id}`, `cards/{id}`.
 
 use life_pki::Uid;
 
@@ -12,6 +12,11 @@ pub fn user(uid: &Uid) -> String {
 /// The name of a working credential.
 pub fn credential(uid: &Uid, id: &[u8; 16]) -> String {
     format!("users/{uid}/credentials/{}", hex::encode(id))
+}
+
+/// The name of a card.
+pub fn card(id: &[u8]) -> String {
+    format!("cards/{}", hex::encode(id))
 }
 
 /// Reads the name of a user from a field.

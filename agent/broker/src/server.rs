@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tonic::transport::Server;
 
 use crate::agent::Agent;
+use crate::cards;
 use crate::connections::incoming;
 use crate::policy::PolicyLayer;
 use crate::service_manager;
@@ -60,6 +61,7 @@ pub async fn serve(
     tokio::spawn(agent.tickets.clone().serve(descriptors));
     tokio::spawn(reload_on_hangup(agent.clone()));
     tokio::spawn(seed_and_probe(agent.clone()));
+    tokio::spawn(cards::watch(agent.clone()));
     tokio::spawn(service_manager::accompany(agent.clone()));
 
     tracing::info!("serving");

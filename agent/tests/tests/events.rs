@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use life_e2e::cards::{Reader, fresh};
 use life_e2e::{Agent, Platform, User};
 use life_proto::v1::watch_events_response::Event;
 use life_proto::v1::{self, ParticipantKind};
@@ -51,4 +52,36 @@ async fn who_watches_learns_of_unlocking_locking_and_the_platform() {
     until(&mut events, "down", |event| matches!(event, Event::PlatformChanged(it) if !it.up)).await;
     platform.start_serve();
     until(&mut events, "up", |event| matches!(event, Event::PlatformChanged(it) if it.up)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_learns_of_cards_that_come_and_go() {
+    let Some(mut reader) = Reader::start() else { return };
+    let [first, second] = [fresh(), fresh()];
+    let platform = Platform::start();
+    let agent =
+        Agent::start_with(&platform, &format!("[cards]\nservice = '{}'\n", reader.socket().display()));
+    let mut clients = agent.clients().await;
+    let mut events = clients.agent.watch_events(v1::WatchEventsRequest {}).await.unwrap().into_inner();
+
+    let mut cards = Vec::new();
+    for folder in [&first, &second] {
+        let card = reader.insert(folder.path());
+        let mut listed = clients.credentials.list_cards(v1::ListCardsRequest {}).await.unwrap().into_inner();
+        let name = listed.readers.swap_remove(0).card.expect("a card").name;
+        until(&mut events, "a card", |event| is_told(event, &name, false)).await;
+        cards.push(name);
+        card.pull();
+        until(&mut events, "no card", |event| is_told(event, "", false)).await;
+    }
+    assert_ne!(cards[0], cards[1]);
+    reader.unplug();
+    until(&mut events, "no reader", |event| is_told(event, "", true)).await;
+    reader.plug_in();
+    until(&mut events, "a reader", |event| is_told(event, "", false)).await;
+}
+
+/// Whether it is told of the first reader that this card is in it, or that it is gone.
+fn is_told(event: &Event, card: &str, gone: bool) -> bool {
+    matches!(event, Event::CardReaderChanged(it) if it.reader == "Virtual PCD 00 00" && it.card == card && it.gone == gone)
 }

@@ -76,6 +76,30 @@ impl Vault {
         }
     }
 
+    /// Does something, and follows the changes until what is in the first reader is as it should be.
+    fn news<T>(
+        &mut self,
+        seen: &mut u64,
+        act: impl FnOnce() -> T,
+        is: impl Fn(&Option<CardSlot>) -> bool,
+    ) -> T {
+        self.ask(&Request::AwaitCards { seen: *seen });
+        let acted = act();
+        loop {
+            match self.answer() {
+                Response::CardsChanged(number) => {
+                    assert!(number > *seen);
+                    *seen = number;
+                }
+                _ => panic!("no news"),
+            }
+            if is(&self.look()) {
+                return acted;
+            }
+            self.ask(&Request::AwaitCards { seen: *seen });
+        }
+    }
+
     fn card(&mut self) -> Card {
         match self.look() {
             Some(CardSlot::Card(card)) => card,
@@ -215,6 +239,29 @@ fn the_service_that_ends_in_mid_operation_is_gone() {
     }
     assert_eq!(vault.look(), None);
     drop(card);
+    vault.ends();
+}
+
+#[test]
+fn who_waits_for_a_change_is_told_of_it() {
+    let Some(mut reader) = Reader::start() else { return };
+    let folder = fresh();
+    let mut vault = Vault::start(&reader);
+    let mut seen = 0;
+    let card = vault.news(
+        &mut seen,
+        || reader.insert(folder.path()),
+        |slot| matches!(slot, Some(CardSlot::Card(_))),
+    );
+    vault.news(&mut seen, || card.pull(), |slot| *slot == Some(CardSlot::Empty));
+    vault.news(&mut seen, || reader.unplug(), |slot| slot.is_none());
+    vault.news(&mut seen, || reader.plug_in(), |slot| *slot == Some(CardSlot::Empty));
+    // Of two that wait the first is answered.
+    vault.ask(&Request::AwaitCards { seen: u64::MAX });
+    let Response::CardsChanged(now) = vault.answer() else { panic!("no news") };
+    vault.ask(&Request::AwaitCards { seen: now });
+    vault.ask(&Request::AwaitCards { seen: now });
+    assert!(matches!(vault.answer(), Response::CardsChanged(_)));
     vault.ends();
 }
 

@@ -203,6 +203,11 @@ pub enum Request {
         /// Where the passphrase of the software certificate comes from.
         secret: NewSecretSource,
     },
+    /// Waits until there may be other readers or cards than before. Of two that wait the first is answered at once.
+    AwaitCards {
+        /// The number in the last answer; 0 at first.
+        seen: u64,
+    },
     /// Asks what card readers there are, and what cards are in them. Shows no PIN to any card.
     ListCards,
     /// Wipes a session's keys; answered when they are wiped.
@@ -341,6 +346,8 @@ kinds! {
     LockUser = 16,
     /// [`Request::ListCards`].
     ListCards = 17,
+    /// [`Request::AwaitCards`].
+    AwaitCards = 18,
 }
 
 impl Request {
@@ -354,6 +361,7 @@ impl Request {
             Self::DiscardAccount { .. } => RequestKind::DiscardAccount,
             Self::ExportSoftwareCertificate { .. } => RequestKind::ExportSoftwareCertificate,
             Self::GenerateAccount { .. } => RequestKind::GenerateAccount,
+            Self::AwaitCards { .. } => RequestKind::AwaitCards,
             Self::ListCards => RequestKind::ListCards,
             Self::Lock { .. } => RequestKind::Lock,
             Self::LockAll => RequestKind::LockAll,

@@ -19,6 +19,7 @@ impl Request {
                 out.u8(slot.number());
                 out.bytes(envelope);
             }
+            Self::AwaitCards { seen } => out.u64(*seen),
             Self::CancelSecret { request } => out.u64(*request),
             Self::CommitAccount { pending, time } => {
                 out.u64(pending.0);
@@ -133,6 +134,7 @@ impl Request {
             RequestKind::CancelSecret => Self::CancelSecret { request: input.u64()? },
             RequestKind::Lock => Self::Lock { session: SessionId(input.u64()?) },
             RequestKind::LockAll => Self::LockAll,
+            RequestKind::AwaitCards => Self::AwaitCards { seen: input.u64()? },
             RequestKind::ListCards => Self::ListCards,
             RequestKind::LockUser => Self::LockUser { uid: uid(&mut input)? },
         };

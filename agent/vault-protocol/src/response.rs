@@ -45,6 +45,8 @@ pub enum Response {
         /// The readers it has.
         readers: Vec<CardReader>,
     },
+    /// To AwaitCards: a number that grows with each change; 0 where the vault does not know cards.
+    CardsChanged(u64),
     /// To CommitAccount.
     Committed {
         /// The first account-log entries (DER).
@@ -186,6 +188,10 @@ impl Response {
                 out.u8(12);
                 out.raw(tag);
             }
+            Self::CardsChanged(number) => {
+                out.u8(14);
+                out.u64(*number);
+            }
             Self::Cards { service, readers } => {
                 out.u8(13);
                 out.u8(u8::from(*service));
@@ -243,6 +249,7 @@ impl Response {
             10 => Self::Signature(input.bytes(MAX_SIGNATURE)?.to_vec()),
             11 => Self::ContentKey(Key256::take(&mut input.array()?)),
             12 => Self::Tag(input.array()?),
+            14 => Self::CardsChanged(input.u64()?),
             13 => {
                 let service = match input.u8()? {
                     0 => false,

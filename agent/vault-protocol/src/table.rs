@@ -58,6 +58,7 @@ pub const TABLE: &[Row] = &[
     row(State::Vault, RequestKind::GenerateAccount, Next::To(State::Generated)),
     row(State::Vault, RequestKind::OpenSoftwareCertificate, Next::To(State::Opened)),
     row(State::Vault, RequestKind::ListCards, Next::Same),
+    row(State::Vault, RequestKind::AwaitCards, Next::Same),
     row(State::Vault, RequestKind::CancelSecret, Next::Same),
     row(State::Vault, RequestKind::LockAll, Next::Same),
     row(State::Vault, RequestKind::LockUser, Next::Same),

@@ -74,6 +74,7 @@ fn requests() -> Vec<Request> {
         Request::LockAll,
         Request::LockUser { uid: uid() },
         Request::ListCards,
+        Request::AwaitCards { seen: 7 },
     ]
 }
 
@@ -163,6 +164,7 @@ fn responses() -> Vec<Response> {
         Response::Signature(vec![3; 384]),
         Response::ContentKey(Key256::take(&mut [4; 32])),
         Response::Tag([5; 32]),
+        Response::CardsChanged(8),
         Response::Cards { service: false, readers: vec![] },
         Response::Cards { service: true, readers: readers() },
     ];

@@ -13,8 +13,8 @@
 //! - *slow* workers generate keys and derive them from passphrases.
 //! - one *waiter* waits for secrets from descriptors and pinentry, so that no wait ever holds up a signature, and
 //!   locking pre-empts them all: also what is done with a secret that has come, until its request is answered.
-//! - where it may talk to pcscd, one answers questions about smart cards, and two touch them: a card may keep whoever asks
-//!   it for ever.
+//! - where it may talk to pcscd, one answers questions about smart cards, one watches them come and go, and two touch them: a
+//!   card may keep whoever asks it for ever.
 
 #![forbid(unsafe_code)]
 

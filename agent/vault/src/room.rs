@@ -48,7 +48,8 @@ impl Room {
             // They free memory or need none, or wait for who takes it then; what is no request is refused by its decoder.
             None
             | Some(
-                RequestKind::CancelSecret
+                RequestKind::AwaitCards
+                | RequestKind::CancelSecret
                 | RequestKind::DiscardAccount
                 | RequestKind::ListCards
                 | RequestKind::Lock

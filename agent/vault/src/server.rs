@@ -16,7 +16,7 @@ use life_vault_protocol::cards::{MAX_CARD_CERTIFICATE, MAX_READERS};
 use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, VaultError};
 
-use crate::cards::{self, Cards};
+use crate::cards::{self, Cards, Turn};
 use crate::confinement::Sandbox;
 use crate::inbox::Inbox;
 use crate::keep::Keep;
@@ -238,6 +238,13 @@ impl Server {
                     .and_then(|begun| self.begin(id, since, purpose, begun))
                     .map_err(|error| (error, Claim::Shared))
             }
+            Request::AwaitCards { seen } => {
+                match &self.cards {
+                    Some(cards) => cards.await_change((id, since), seen),
+                    None => answered(answers, id, since, kind, None, Response::CardsChanged(0)),
+                }
+                Ok(())
+            }
             Request::ListCards => match &self.cards {
                 Some(cards) => cards.ask((id, since)).map_err(|error| (error, Claim::Ours)),
                 None => {
@@ -332,13 +339,21 @@ impl Server {
 
     /// Finds out about cards, one question after the other.
     fn answer_about(&self, cards: &Cards, desk: &Desk) {
-        while let Some((id, since)) = cards.next() {
-            let response = match self.room.set_aside(CARDS) {
-                Ok(_lease) => guarded(|| cards.survey()),
-                Err(error) => Response::Error(error),
+        while let Some(turn) = cards.next() {
+            let ((id, since), kind, response) = match turn {
+                Turn::News(question, number) => {
+                    (question, RequestKind::AwaitCards, Response::CardsChanged(number))
+                }
+                Turn::Survey(question) => {
+                    let response = match self.room.set_aside(CARDS) {
+                        Ok(_lease) => guarded(|| cards.survey()),
+                        Err(error) => Response::Error(error),
+                    };
+                    (question, RequestKind::ListCards, response)
+                }
             };
             let mut answers = Answers::default();
-            answered(&mut answers, id, since, RequestKind::ListCards, None, response);
+            answered(&mut answers, id, since, kind, None, response);
             desk.clear();
             self.outbox.send(answers);
         }

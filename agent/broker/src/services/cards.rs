@@ -4,6 +4,8 @@ use life_pki::KeySlot;
 use life_proto::v1::{self, CardCertificate, CardReaderState};
 use life_vault_protocol::cards::{Card, CardKind, CardReader, CardSlot, CardTrouble};
 
+use crate::names;
+
 /// A reader, and what is in it.
 pub(super) fn to_wire(reader: CardReader) -> v1::CardReader {
     let CardReader { name, slot } = reader;
@@ -27,7 +29,7 @@ fn trouble_to_wire(trouble: CardTrouble) -> CardReaderState {
 fn card_to_wire(card: Card) -> v1::Card {
     let Card { kind, id, pin_tries, puk_tries, certificates } = card;
     v1::Card {
-        name: format!("cards/{}", hex::encode(id)),
+        name: names::card(&id),
         kind: match kind {
             CardKind::Piv => v1::CardKind::Piv,
         }

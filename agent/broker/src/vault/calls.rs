@@ -223,6 +223,12 @@ impl Vault {
         }
     }
 
+    /// Waits until there may be other readers or cards than at this number, 0 at first; gives the next.
+    pub async fn cards_changed(&self, seen: u64) -> Result<u64> {
+        self.linked().await?;
+        ask!(self, Request::AwaitCards { seen }, Response::CardsChanged(number) => number)
+    }
+
     /// Lists readers and cards; none where the system's smart-card service does not answer.
     pub async fn cards(&self) -> Result<Option<Vec<CardReader>>> {
         self.linked().await?;

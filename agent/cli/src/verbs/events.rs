@@ -16,7 +16,7 @@ use crate::output::{Report, escape_line, time_or_none, word};
 #[command(after_long_help = "\
 JSON: {\"sequence\",\"time\",\"missed\",\"event\",...}; event is WATCH_STARTED, UNLOCKED (user, credential_kind), \
 LOCKED (user,
-  cause), VAULT_RESTARTED (pid) or PLATFORM_CHANGED (up).")]
+  cause), VAULT_RESTARTED (pid), PLATFORM_CHANGED (up) or CARD_READER_CHANGED (reader, card, gone).")]
 pub struct Arguments {}
 
 #[derive(Serialize)]
@@ -53,6 +53,9 @@ impl From<v1::WatchEventsResponse> for Line {
             }
             Some(Event::VaultRestarted(restarted)) => ("VAULT_RESTARTED", json!({ "pid": restarted.pid })),
             Some(Event::PlatformChanged(changed)) => ("PLATFORM_CHANGED", json!({ "up": changed.up })),
+            Some(Event::CardReaderChanged(v1::CardReaderChanged { reader, card, gone })) => {
+                ("CARD_READER_CHANGED", json!({ "reader": reader, "card": card, "gone": gone }))
+            }
             None => ("UNKNOWN", json!({})),
         };
         Self {

@@ -2,11 +2,12 @@
 
 mod hands;
 mod readers;
+mod watch;
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hands::{Hands, SERVICE};
@@ -15,6 +16,7 @@ use life_vault_protocol::cards::{CardReader, CardSlot, CardTrouble, MAX_READER_N
 use life_vault_protocol::{Response, VaultError};
 
 use crate::process::{Memory, ProcessError};
+use crate::thread;
 
 /// How long a card has for what is asked of it.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -34,51 +36,105 @@ pub(crate) fn none() -> Response {
 /// A question about cards: the number of its frame, and when it came.
 pub(crate) type Question = (u64, Instant);
 
+/// What to answer.
+pub(crate) enum Turn {
+    /// That something has changed: with this number.
+    News(Question, u64),
+    /// What cards there are.
+    Survey(Question),
+}
+
 /// The questions about cards, and who finds out.
 pub(crate) struct Cards {
     hands: Hands,
+    desk: Arc<Desk>,
+}
+
+/// Where questions wait, and changes are noted.
+#[derive(Default)]
+struct Desk {
     queue: Mutex<Queue>,
     arrived: Condvar,
 }
 
 #[derive(Default)]
 struct Queue {
-    questions: VecDeque<Question>,
+    surveys: VecDeque<Question>,
+    /// Who waits for a change, and the number of the last one that is known there.
+    awaiting: Option<(Question, u64)>,
+    superseded: Option<Question>,
+    changes: u64,
     closed: bool,
 }
 
+impl Queue {
+    fn turn(&mut self) -> Option<Turn> {
+        if let Some(question) = self.superseded.take() {
+            return Some(Turn::News(question, self.changes));
+        }
+        let changes = self.changes;
+        let news = self.awaiting.take_if(|(_, seen)| *seen != changes);
+        (news.map(|(question, _)| Turn::News(question, changes)))
+            .or_else(|| self.surveys.pop_front().map(Turn::Survey))
+    }
+}
+
+impl Desk {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Cards {
-    /// Starts the threads that touch cards.
+    /// Starts the threads that touch cards, and the one that watches them come and go.
     pub(crate) fn start(memory: Memory) -> Result<Self, ProcessError> {
-        Ok(Self { hands: Hands::start(memory)?, queue: Mutex::default(), arrived: Condvar::new() })
+        let desk = Arc::<Desk>::default();
+        let changed = Arc::clone(&desk);
+        thread::detached("card-watch", memory, move |_| {
+            watch::watch(&|| {
+                changed.queue().changes += 1;
+                changed.arrived.notify_all();
+            });
+        })?;
+        Ok(Self { hands: Hands::start(memory)?, desk })
     }
 
-    /// Adds a question.
+    /// Adds a question what cards there are.
     pub(crate) fn ask(&self, question: Question) -> Result<(), VaultError> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.questions.len() >= MAX_WAITING {
+        let mut queue = self.desk.queue();
+        if queue.surveys.len() >= MAX_WAITING {
             return Err(VaultError::Busy);
         }
-        queue.questions.push_back(question);
-        self.arrived.notify_one();
+        queue.surveys.push_back(question);
+        self.desk.arrived.notify_all();
         Ok(())
     }
 
-    /// Waits for a question; none when the queue was closed.
-    pub(crate) fn next(&self) -> Option<Question> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut queue = (self.arrived)
-            .wait_while(queue, |queue| queue.questions.is_empty() && !queue.closed)
-            .unwrap_or_else(PoisonError::into_inner);
-        if queue.closed { None } else { queue.questions.pop_front() }
+    /// Adds a question that is answered when something changes. There is one at a time: another is answered for it.
+    pub(crate) fn await_change(&self, question: Question, seen: u64) {
+        let mut queue = self.desk.queue();
+        queue.superseded = queue.awaiting.replace((question, seen)).map(|(question, _)| question);
+        self.desk.arrived.notify_all();
+    }
+
+    /// Waits for something to answer; none when all was closed.
+    pub(crate) fn next(&self) -> Option<Turn> {
+        let mut queue = self.desk.queue();
+        loop {
+            if queue.closed {
+                return None;
+            }
+            if let Some(turn) = queue.turn() {
+                return Some(turn);
+            }
+            queue = self.desk.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Drops what waits and sends who answers home.
     pub(crate) fn close(&self) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.closed = true;
-        queue.questions.clear();
-        self.arrived.notify_all();
+        self.desk.queue().closed = true;
+        self.desk.arrived.notify_all();
     }
 
     /// Looks at all readers. Takes up to [`LIMIT`] for each whose card does not answer, once.

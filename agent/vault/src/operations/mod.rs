@@ -30,7 +30,8 @@ pub(crate) fn perform(keep: &Keep, request: Request) -> Response {
             session::unwrap_content_key(keep, session, &recipient_info)
         }
         // These go other ways; the server's `take` knows them.
-        Request::CancelSecret { .. }
+        Request::AwaitCards { .. }
+        | Request::CancelSecret { .. }
         | Request::ExportSoftwareCertificate { .. }
         | Request::GenerateAccount { .. }
         | Request::ListCards
