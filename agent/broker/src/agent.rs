@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arguments::Arguments;
 use crate::config::{Config, ConfigError};
+use crate::confinement::Confined;
 use crate::enrolments::Enrolments;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -35,6 +36,8 @@ impl Shared {
 pub struct Agent {
     /// Where things are.
     pub paths: Paths,
+    /// How this process is confined.
+    pub confined: Confined,
     /// What happens.
     pub events: Arc<Events>,
     /// Who is unlocked.
@@ -71,7 +74,7 @@ impl Agent {
     ///
     /// # Errors
     /// STATE_UNUSABLE, PLATFORM_MISMATCH; INTERNAL for a section `[api]` that was good when it was checked.
-    pub fn new(arguments: &Arguments, config: Config, paths: Paths) -> Result<Arc<Self>> {
+    pub fn new(arguments: &Arguments, config: Config, paths: Paths, confined: Confined) -> Result<Arc<Self>> {
         let gate = Gate::open(&config.api).map_err(Error::internal)?;
         let events = Arc::new(Events::default());
         let platform =
@@ -93,6 +96,7 @@ impl Agent {
             shared: Arc::new(Shared(RwLock::new(Arc::new(config)))),
             gate: RwLock::new(Arc::new(gate)),
             arguments_config: arguments.config.clone(),
+            confined,
             paths,
         }))
     }
@@ -121,6 +125,12 @@ impl Agent {
         let usual = crate::paths::usual_config();
         let config = Config::load(self.arguments_config.as_deref(), usual.as_deref())?;
         let gate = Gate::open(&config.api)?;
+        if config.unlock.pinentry.as_ref().is_some_and(|pinentry| !self.confined.allows(pinentry)) {
+            return Err(ConfigError::Bounds(
+                "unlock.pinentry",
+                "is started from there only by an agent that starts anew",
+            ));
+        }
         self.platform.reload(config.platform.clone());
         *self.gate.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(gate);
         *self.shared.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use life_sys::peer::Peer;
+use life_sys::peer::{Peer, Programs};
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::unix::pipe::Receiver;
@@ -38,9 +38,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    async fn new(stream: UnixStream, place: OwnedSemaphorePermit) -> io::Result<Self> {
+    async fn new(stream: UnixStream, programs: &Programs, place: OwnedSemaphorePermit) -> io::Result<Self> {
         // First of all: the longer one waits, the less is known. Whoever it cannot be said of is refused.
-        let caller = Arc::new(identify(&stream).await?);
+        let caller = Arc::new(identify(&stream, programs).await?);
         // Best effort: the system may allow less.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(&stream, SOCKET_BUFFER);
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&stream, SOCKET_BUFFER);
@@ -50,9 +50,9 @@ impl Connection {
 }
 
 /// Says who connected. Where the system has no descriptor left to look with, it waits: whoever connected did nothing wrong.
-async fn identify(stream: &UnixStream) -> io::Result<Peer> {
+async fn identify(stream: &UnixStream, programs: &Programs) -> io::Result<Peer> {
     loop {
-        match Peer::capture(stream) {
+        match Peer::capture(stream, programs) {
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::MFILE | Errno::NFILE)) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(PAUSE).await;
@@ -62,24 +62,32 @@ async fn identify(stream: &UnixStream) -> io::Result<Peer> {
     }
 }
 
-/// Accepts connections, for ever.
-pub fn incoming(listener: UnixListener) -> impl Stream<Item = io::Result<Connection>> {
+/// Accepts connections, for ever; `programs` says who makes them.
+pub fn incoming(
+    listener: UnixListener,
+    programs: Arc<Programs>,
+) -> impl Stream<Item = io::Result<Connection>> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::select! {
-            () = accept(listener, MOST, &sender) => {}
+            () = accept(listener, &programs, MOST, &sender) => {}
             () = sender.closed() => {}
         }
     });
     ReceiverStream::new(receiver)
 }
 
-async fn accept(listener: UnixListener, most: usize, sender: &mpsc::Sender<io::Result<Connection>>) {
+async fn accept(
+    listener: UnixListener,
+    programs: &Programs,
+    most: usize,
+    sender: &mpsc::Sender<io::Result<Connection>>,
+) {
     let places = Arc::new(Semaphore::new(most));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => match Connection::new(stream, place).await {
+            Ok((stream, _)) => match Connection::new(stream, programs, place).await {
                 Ok(connection) => {
                     if sender.send(Ok(connection)).await.is_err() {
                         return;
@@ -155,7 +163,7 @@ mod tests {
         let path = folder.path().join("agent.sock");
         let listener = UnixListener::bind(&path).unwrap();
         let (sender, mut accepted) = mpsc::channel(1);
-        tokio::spawn(async move { accept(listener, 2, &sender).await });
+        tokio::spawn(async move { accept(listener, &Programs::own(), 2, &sender).await });
         let mut clients = Vec::new();
         for _ in 0..3 {
             clients.push(UnixStream::connect(&path).await.unwrap());

@@ -6,6 +6,7 @@ mod arguments;
 mod cards;
 mod clock;
 mod config;
+mod confinement;
 mod connections;
 mod directory;
 mod engine;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 #[global_allocator]
 static ALLOCATOR: WipingAllocator = WipingAllocator::new();
 
-/// Hardens the process, reads the configuration, starts the vault, listens, serves and drains.
+/// Hardens the process, reads the configuration, confines the process, starts the vault, listens, serves and drains.
 fn run(arguments: &Arguments) -> Result<(), StartError> {
     start::harden()?;
     let config = start::configure(arguments)?;
@@ -67,11 +68,12 @@ fn run(arguments: &Arguments) -> Result<(), StartError> {
     // While this thread is the only one: it changes the environment.
     let activation = activation::Activation::take()?;
     let paths = start::folders(arguments, &config, &activation)?;
+    let confined = confinement::Confined::enter(&config, &paths)?;
     let runtime = start::runtime()?;
     let keeper = vault::Keeper::new(paths.vault.clone(), config.sandbox, config.cards.service.clone());
     let (sockets, agent) = {
         let _inside = runtime.enter();
-        (start::listen(&paths, activation)?, agent::Agent::new(arguments, config, paths)?)
+        (start::listen(&paths, activation)?, agent::Agent::new(arguments, config, paths, confined)?)
     };
 
     let (orders, ordered) = std::sync::mpsc::channel();

@@ -65,7 +65,10 @@ pub async fn serve(
     tokio::spawn(service_manager::accompany(agent.clone()));
 
     tracing::info!("serving");
-    let serving = services(&agent)?.serve_with_incoming_shutdown(incoming(listener), stop(agent.clone()));
+    let serving = services(&agent)?.serve_with_incoming_shutdown(
+        incoming(listener, agent.confined.programs.clone()),
+        stop(agent.clone()),
+    );
     let mut serving = std::pin::pin!(serving);
     let outcome = tokio::select! {
         ended = &mut serving => ended,

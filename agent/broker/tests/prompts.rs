@@ -27,7 +27,8 @@ struct Scene {
 
 /// A pinentry of the test's own, which notes what it is told and runs what stands in `on_getpin` when it is asked.
 async fn scene(on_getpin: &str, config: &str) -> Scene {
-    let folder = tempfile::tempdir().unwrap();
+    let closed = fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
     let path = folder.path().join("pinentry");
     let script = format!(
         "#!/bin/sh\nhere=${{0%/*}}\necho $$ >>\"$here/pids\"\necho 'OK hello'\nwhile read -r line; do\n\
@@ -36,7 +37,10 @@ async fn scene(on_getpin: &str, config: &str) -> Scene {
     fs::write(&path, script).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
     let platform = Platform::start();
-    let config = format!("[unlock]\npinentry = \"{}\"\n{config}", path.display());
+    // What the agent starts writes where the agent does: the notes go to its spool.
+    let spool = folder.path().display();
+    let config =
+        format!("[agent]\nspool = \"{spool}\"\n[unlock]\npinentry = \"{}\"\n{config}", path.display());
     let agent = Agent::start_with(&platform, &config);
     let mut clients = agent.clients().await;
     let user = User::register(&mut clients, ParticipantKind::Patient).await;

@@ -31,12 +31,21 @@ fn pinentry(folder: &std::path::Path, on_getpin: &str) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+fn closed_folder() -> tempfile::TempDir {
+    let closed = std::fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().permissions(closed).tempdir().unwrap()
+}
+
 async fn with_pinentry(on_getpin: &str) -> (Platform, Agent, tempfile::TempDir, Clients, User) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = closed_folder();
     let program = pinentry(folder.path(), on_getpin);
     let platform = Platform::start();
-    let agent =
-        Agent::start_with(&platform, &format!("[unlock]\npinentry = \"{program}\"\nticket_seconds = 2\n"));
+    // What the agent starts writes where the agent does: to its spool, for one.
+    let config = format!(
+        "[agent]\nspool = {:?}\n[unlock]\npinentry = \"{program}\"\nticket_seconds = 2\n",
+        folder.path()
+    );
+    let agent = Agent::start_with(&platform, &config);
     let mut clients = agent.clients().await;
     let user = User::register(&mut clients, ParticipantKind::Patient).await;
     (platform, agent, folder, clients, user)
@@ -97,13 +106,9 @@ async fn lock_pre_empts_an_open_prompt_and_a_vanished_caller_closes_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_sees_one_prompt_at_a_time() {
     // A pinentry that notes when it finds another one open, and waits for a file before it answers.
-    let traces = tempfile::tempdir().unwrap();
-    let trace = traces.path().display();
-    let on_getpin = format!(
-        "if mkdir '{trace}/open'; then while [ ! -e '{trace}/go' ]; do sleep 0.02; done; rmdir '{trace}/open'; \
-         printf 'D quiet-granite-harbour-%%257731\\nOK\\n'; else touch '{trace}/overlap'; echo 'ERR 1 overlap'; fi"
-    );
-    let (_platform, _agent, _folder, mut clients, one) = with_pinentry(&on_getpin).await;
+    let on_getpin = "cd \"${0%/*}\"; if mkdir open; then while [ ! -e go ]; do sleep 0.02; done; rmdir open; \
+         printf 'D quiet-granite-harbour-%%257731\\nOK\\n'; else touch overlap; echo 'ERR 1 overlap'; fi";
+    let (_platform, _agent, traces, mut clients, one) = with_pinentry(on_getpin).await;
     let two = User::register(&mut clients, ParticipantKind::Institution).await;
     let calls = [one, two].map(|user| {
         let (mut clients, request) = (clients.clone(), asking(&user, prompt()));

@@ -5,12 +5,14 @@
 )]
 
 mod process;
+mod programs;
 mod terminal;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 pub use process::{Parent, Peer};
+pub use programs::Programs;
 pub use terminal::Device;
 
 /// The user, group and process that created the other end, as the kernel recorded them (`SO_PEERCRED`).

@@ -112,7 +112,7 @@ async fn what_the_agent_says_of_its_protection_is_what_the_kernel_says() {
         assert_eq!(core.split_whitespace().collect::<Vec<_>>(), ["0", "0", "bytes"]);
     }
     assert!(of_vault.seccomp && !of_broker.seccomp);
-    assert_eq!((of_vault.landlock(), of_broker.landlock()), (Enforcement::Full, Enforcement::None));
+    assert_eq!((of_vault.landlock(), of_broker.landlock()), (Enforcement::Full, Enforcement::Full));
     assert_eq!(kernel_says(vault.pid, "Seccomp"), "2");
     assert_eq!(kernel_says(vault.pid, "Threads").parse::<u32>().unwrap(), threads_confined(vault.pid));
     assert!(agent.status(&[]).contains("protection: complete\n"));
@@ -156,9 +156,12 @@ async fn a_kernel_that_has_less_is_reported_or_refused() {
     let poor = ["/usr/bin/python3", "-c", WITHOUT_LANDLOCK];
     let agent = Bare::start(&poor, "");
     let status = agent.clients().await.status().await;
+    let of_broker = status.broker.unwrap().protection.unwrap();
+    assert_eq!((of_broker.missing, of_broker.landlock_abi), (vec!["landlock".to_owned()], 0));
     let said = status.vault.unwrap().protection.unwrap();
     assert_eq!(said.missing, ["landlock"]);
     assert_eq!((said.landlock(), said.landlock_abi, said.seccomp), (Enforcement::None, 0, true));
+    assert!(agent.status(&[]).contains("protection: the broker lacks landlock"), "{}", agent.status(&[]));
     assert!(agent.status(&[]).contains("protection: the vault lacks landlock"), "{}", agent.status(&[]));
     assert!(agent.log().contains("this kernel lacks"), "{}", agent.log());
 
@@ -178,4 +181,28 @@ async fn a_kernel_that_has_less_is_reported_or_refused() {
 
     let complete = Bare::start(&[], "[sandbox]\nrequired = true\n");
     assert!(complete.clients().await.status().await.vault.is_some());
+}
+
+/// Where it may start programs is settled when it starts.
+#[tokio::test]
+async fn a_pinentry_elsewhere_needs_a_restart() {
+    let programs = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| {
+        let folder = programs.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::copy("/bin/true", folder.join("pinentry")).unwrap();
+        format!("[unlock]\npinentry = {:?}\n", folder.join("pinentry"))
+    });
+    let agent = Bare::start(&[], &one);
+    let mut clients = agent.clients().await;
+    let reload = |config: &str, says: &str| {
+        let before = agent.log().matches(says).count();
+        fs::write(agent.folder.path().join("agent.toml"), config).unwrap();
+        agent.broker.signal(Signal::HUP);
+        eventually(says, Duration::from_secs(20), || agent.log().matches(says).count() > before);
+    };
+    reload(&two, "unlock.pinentry: is started from there only by an agent that starts anew");
+    reload(&one, "configuration read again");
+    reload("[unlock]\npinentry = \"/bin/sh\"\n", "configuration read again");
+    clients.status().await;
 }

@@ -72,12 +72,13 @@ impl Scene {
         let cookie =
             format!("location = /cookie {{ add_header Set-Cookie \"{COOKIE}\"; return 200 '{BODY}'; }}");
         let nginx = Nginx::start(&platform, &cookie);
-        // The agent starts its vault without any environment.
-        let vault = binaries::path("life-vault");
+        // The agent starts its vault without any environment, and from nowhere but its folder.
+        let vault = folder.join("life-vault");
+        fs::copy(binaries::path("life-vault"), &vault).unwrap();
         let vault = format!("#!/bin/sh\nLIFE_LOG='{LEVEL}' exec '{}'\n", vault.display());
         let vault = script(folder.join("vault"), &vault);
         let config = format!(
-            "{}\n[log]\nlevel = \"{LEVEL}\"\n[vault]\nprogram = \"{vault}\"\n[unlock]\npinentry = \"{}\"\n",
+            "[agent]\nspool = {folder:?}\n{}\n[log]\nlevel = \"{LEVEL}\"\n[vault]\nprogram = \"{vault}\"\n[unlock]\npinentry = \"{}\"\n",
             nginx.section(""),
             pinentry(folder)
         );
@@ -197,7 +198,9 @@ fn secrets(platform: &Platform, people: &[&User], tickets: &[Vec<u8>]) -> Vec<Se
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_done_no_log_has_a_secret_in_it() {
-    let folder = tempfile::tempdir().unwrap();
+    // What the agent starts writes where the agent does: to its spool, for one.
+    let closed = fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().permissions(closed).tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let mut scene = Scene::start(folder.path());
     let mut clients = scene.agent.clients().await;

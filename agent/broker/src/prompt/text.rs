@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn the_program_that_asks_is_named_with_its_parent() {
         let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let own = Peer::capture(&ours).unwrap();
+        let own = Peer::capture(&ours, &life_sys::peer::Programs::own()).unwrap();
         let text = asker(Some(&own));
         let program = std::env::current_exe().unwrap().canonicalize().unwrap();
         assert!(

@@ -49,7 +49,11 @@ impl agent_server::Agent for AgentService {
         let vault = agent.vault.process();
         Ok(Response::new(GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            broker: Some(process(std::process::id(), agent.started, Some(protection::of_broker()))),
+            broker: Some(process(
+                std::process::id(),
+                agent.started,
+                Some(protection::of_broker(agent.confined.confinement)),
+            )),
             vault: vault
                 .map(|(pid, since)| process(pid, since, protected.as_ref().map(protection::of_vault))),
             identities: agent.identities.list().iter().map(|identity| identity.to_wire()).collect(),

@@ -1,17 +1,15 @@
 //! The program at the other end, looked at without being taken in by a process id that changes hands.
 
-use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::ClockId;
 
-use super::{Credentials, credentials, process_descriptor};
+use super::{Credentials, Programs, credentials, process_descriptor};
 
 /// More than `stat` or `cgroup` of a process ever have.
 const LONGEST: u64 = 16 * 1024;
@@ -61,22 +59,24 @@ enum Way {
 }
 
 impl Peer {
-    /// Looks at the process that connected.
+    /// Looks at the process that connected; `programs` says which program it runs.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when that process has ended: who spoke can then no longer be said. Else what the
     /// system says, for a socket that is not a connected Unix socket.
-    pub fn capture(socket: impl AsFd) -> io::Result<Self> {
+    pub fn capture(socket: impl AsFd, programs: &Programs) -> io::Result<Self> {
         let socket = socket.as_fd();
-        match Self::look(socket, Way::Socket) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Self::look(socket, Way::Number),
+        match Self::look(socket, programs, Way::Socket) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => {
+                Self::look(socket, programs, Way::Number)
+            }
             found => found,
         }
     }
 
     /// The order makes it safe: the process is held by a descriptor first, then its folder is opened and read, and when
     /// it has not ended even then, its number was its own all the time, and so was the folder.
-    fn look(socket: BorrowedFd<'_>, way: Way) -> io::Result<Self> {
+    fn look(socket: BorrowedFd<'_>, programs: &Programs, way: Way) -> io::Result<Self> {
         let now = ticks_since_boot();
         let Credentials { uid, gid, pid } = credentials(socket)?;
         let number = Pid::from_raw(pid);
@@ -94,9 +94,9 @@ impl Peer {
             if way == Way::Number && stat.as_ref().is_none_or(|stat| stat.start > now) {
                 return Err(io::ErrorKind::NotFound.into());
             }
-            peer.executable = executable(&folder);
+            peer.executable = programs.of(folder.as_fd());
             peer.cgroup = cgroup(&folder);
-            peer.parent = stat.and_then(|stat| parent(&folder, stat.parent));
+            peer.parent = stat.and_then(|stat| parent(&folder, programs, stat.parent));
             peer.folder = Some(folder);
         }
         let closed = way == Way::Number && is_ready(socket, PollFlags::HUP);
@@ -149,11 +149,6 @@ fn read(folder: &OwnedFd, file: &str) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn executable(folder: &OwnedFd) -> Option<PathBuf> {
-    let path = readlinkat(folder, "exe", Vec::new()).ok()?;
-    Some(PathBuf::from(OsString::from_vec(path.into_bytes())))
-}
-
 /// The unified hierarchy's line, `0::PATH`; else the first one's path.
 fn cgroup(folder: &OwnedFd) -> Option<String> {
     let text = String::from_utf8(read(folder, "cgroup").ok()?).ok()?;
@@ -162,8 +157,8 @@ fn cgroup(folder: &OwnedFd) -> Option<String> {
 }
 
 /// A process that is still the parent after its folder was opened was so at that time, and not a later one of its number.
-fn parent(folder_of_child: &OwnedFd, pid: i32) -> Option<Parent> {
-    let executable = executable(&folder(pid)?);
+fn parent(folder_of_child: &OwnedFd, programs: &Programs, pid: i32) -> Option<Parent> {
+    let executable = programs.of(folder(pid)?.as_fd());
     (Stat::read(folder_of_child)?.parent == pid).then_some(Parent { pid, executable })
 }
 

@@ -88,14 +88,41 @@ const FIONBIO: u64 = 0x5421;
 /// The rules by system call: any one that holds allows it, and none at all means always.
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// Installs the filter; says whether the kernel has such.
+/// What reading links for somebody else takes; its memory is judged by argument, as the vault's.
+const LOOKING: &[libc::c_long] = &[
+    libc::SYS_close,
+    libc::SYS_exit_group,
+    libc::SYS_readlinkat,
+    libc::SYS_recvmsg,
+    libc::SYS_restart_syscall,
+    libc::SYS_sendto,
+    libc::SYS_brk,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+];
+
+/// Allows what the vault does; says whether the kernel has such filters.
 pub(super) fn allow_only_the_vaults(cards: &Cards) -> Result<bool, SandboxError> {
+    install(allowed(cards)?)
+}
+
+/// Allows what the process does that reads links for another.
+pub(super) fn allow_only_looking() -> Result<bool, SandboxError> {
+    let mut rules: Rules = LOOKING.iter().map(|call| (*call, Vec::new())).collect();
+    let mut further = by_argument()?;
+    for call in [libc::SYS_fcntl, libc::SYS_madvise, libc::SYS_mmap] {
+        rules.extend(further.remove_entry(&call));
+    }
+    install(rules)
+}
+
+fn install(allowed: Rules) -> Result<bool, SandboxError> {
     let architecture =
         TargetArch::try_from(std::env::consts::ARCH).map_err(|_| SandboxError::UnknownArchitecture)?;
     let filter = |rules, otherwise, when| -> Result<BpfProgram, SandboxError> {
         Ok(SeccompFilter::new(rules, otherwise, when, architecture)?.try_into()?)
     };
-    let allowed = filter(allowed(cards)?, SeccompAction::KillProcess, SeccompAction::Allow)?;
+    let allowed = filter(allowed, SeccompAction::KillProcess, SeccompAction::Allow)?;
     // The flags of clone3 are in memory, out of a filter's sight. Where the C library hears that the kernel has no
     // clone3 it takes clone. Of two filters the stricter verdict counts: a filter of its own says so.
     let absent = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);

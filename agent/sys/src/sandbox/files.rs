@@ -1,9 +1,11 @@
 //! Landlock: rights on objects, by which the kernel judges whatever the way to them.
 #![expect(unsafe_code, reason = "the question for landlock's version has no safe binding")]
 
+use std::path::{Path, PathBuf};
+
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd,
-    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
 };
 
 use super::{Cards, SandboxError};
@@ -43,6 +45,36 @@ pub(super) fn forbid_all(cards: &Cards) -> Result<(u32, Enforcement), SandboxErr
         },
     };
     Ok(judge(&status))
+}
+
+/// Programs, and what they load, of the system and of those who package for it.
+const PROGRAMS: &[&str] =
+    &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu", "/snap"];
+
+/// Forbids to write, make, move and remove files but below these folders, to execute programs but below those and the
+/// system's, and signals of others. Reading stays as it is; of devices, so does writing.
+pub(super) fn forbid_writing(
+    writable: &[PathBuf],
+    executable: &[PathBuf],
+) -> Result<(u32, Enforcement), SandboxError> {
+    let writes = AccessFs::from_write(NEWEST) & !(AccessFs::IoctlDev | AccessFs::ResolveUnix);
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(writes | AccessFs::Execute)?
+        .scope(Scope::Signal)?
+        .create()?
+        .add_rules(path_beneath_rules(writable, writes))?
+        .add_rules(path_beneath_rules(["/dev"], AccessFs::WriteFile | AccessFs::Truncate))?
+        .add_rules(path_beneath_rules(PROGRAMS, AccessFs::Execute))?
+        .add_rules(path_beneath_rules(executable, AccessFs::Execute))?;
+    Ok(judge(&ruleset.restrict_self()?))
+}
+
+/// Whether a program is below what [`forbid_writing`] allows to execute from.
+pub(super) fn is_executable(program: &Path, executable: &[PathBuf]) -> bool {
+    let beneath = |folder: &Path| folder.canonicalize().is_ok_and(|folder| program.starts_with(folder));
+    PROGRAMS.iter().any(|folder| beneath(Path::new(folder)))
+        || executable.iter().any(|folder| beneath(folder))
 }
 
 /// Landlock's version in this kernel; 0 for none.

@@ -8,7 +8,7 @@ mod calls;
 mod files;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::hardening::Hardening;
 
@@ -88,6 +88,47 @@ pub fn confine_vault(cards: &Cards) -> Result<Confinement, SandboxError> {
     let (landlock_abi, landlock) = files::forbid_all(cards)?;
     let seccomp = calls::allow_only_the_vaults(cards)?;
     Ok(Confinement { landlock_abi, landlock, seccomp })
+}
+
+/// What a broker writes and executes, beside devices and the system's programs. Its children are held to the same.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// Folders below which it writes; each has to be there.
+    pub writable: Vec<PathBuf>,
+    /// Folders of programs that it starts.
+    pub executable: Vec<PathBuf>,
+}
+
+impl Places {
+    /// Whether a program that is there may be started once the broker is confined.
+    #[must_use]
+    pub fn allow(&self, program: &Path) -> bool {
+        program.canonicalize().is_ok_and(|program| files::is_executable(&program, &self.executable))
+    }
+}
+
+/// Confines the calling process to writing and executing in few places, and to signals for itself and what it starts. For
+/// a process that needs the network and reads much of the system; it may look at no other process's program any
+/// more ([`crate::peer::Programs::beside`]).
+///
+/// It holds for the calling thread and those that it starts: call it before the first. `PR_SET_NO_NEW_PRIVS` must be set.
+///
+/// # Errors
+/// [`SandboxError`]; never for what the kernel does not have, which is reported.
+pub fn confine_broker(places: &Places) -> Result<Confinement, SandboxError> {
+    let (landlock_abi, landlock) = files::forbid_writing(&places.writable, &places.executable)?;
+    Ok(Confinement { landlock_abi, landlock, seccomp: false })
+}
+
+/// Confines the process that looks at others for a broker, by seccomp where the kernel has it.
+pub(crate) fn confine_looker() -> Result<bool, SandboxError> {
+    calls::allow_only_looking()
+}
+
+/// Whether the kernel has landlock.
+#[must_use]
+pub fn has_landlock() -> bool {
+    files::abi() > 0
 }
 
 /// What of landlock and seccomp this kernel does not have, or not well enough for [`confine_vault`] to be complete; without

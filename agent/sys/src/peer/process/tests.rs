@@ -23,7 +23,7 @@ fn child() {
         let listener = UnixListener::bind(&path).unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
         say("ready");
-        let peer = Peer::capture(listener.accept().unwrap().0).unwrap();
+        let peer = Peer::capture(listener.accept().unwrap().0, &Programs::own()).unwrap();
         say(&format!("{} {:?} {}", peer.uid, peer.executable, peer.cgroup.is_some()));
         return;
     }
@@ -95,7 +95,7 @@ impl Client {
     }
 
     fn look(&self, way: Way) -> io::Result<Peer> {
-        Peer::look(self.ours.as_fd(), way)
+        Peer::look(self.ours.as_fd(), &Programs::own(), way)
     }
 
     fn pid(&self) -> i32 {
