@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
+use super::awake::Awake;
 use super::keeper::Fresh;
 use crate::error::{Error, Fault, Result};
 use crate::quiet::{self, Room};
@@ -55,6 +56,7 @@ struct Shared {
     state: Mutex<State>,
     /// The process behind the link: its id and when it was linked.
     process: watch::Sender<Option<(u32, SystemTime)>>,
+    awake: Awake,
 }
 
 #[derive(Default)]
@@ -153,13 +155,13 @@ impl Vault {
         let id = self.0.last.fetch_add(1, Ordering::Relaxed) + 1;
         let frame = encode_request(id, request).map_err(|_| Fault::MessageTooLarge)?;
         let (sender, receiver) = oneshot::channel();
-        let link = {
+        let (link, under_way) = {
             let mut state = self.state();
             let link = state.link.clone();
             if link.is_some() {
                 state.waiting.insert(id, sender);
             }
-            link
+            (link, state.waiting.len())
         };
         let link = link.ok_or_else(|| self.unavailable())?;
         let waiting = Waiting { vault: self.clone(), id, given_up, receiver, closed: link.closed.clone() };
@@ -168,6 +170,7 @@ impl Vault {
             link.closed.cancel();
             return Err(Fault::VaultUnavailable.into());
         }
+        self.0.awake.asked(under_way);
         Ok(waiting)
     }
 
@@ -218,6 +221,7 @@ impl Vault {
         let ended = tokio::select! {
             ended = self.read(reader) => ended,
             ended = write(writer, outgoing) => ended,
+            () = self.0.awake.keep(|| self.state().waiting.len()) => Ok(()),
             () = closed.cancelled() => Ok(()),
         };
         if let Err(error) = ended {

@@ -1,5 +1,6 @@
 //! The broker's side of the vault: its process, the link to it, and calls over the link.
 
+mod awake;
 mod calls;
 mod keeper;
 mod link;
