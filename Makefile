@@ -35,6 +35,7 @@ lint: ## Checks format, lints, layers, licences and scripts.
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) fmt --manifest-path agent/tests/card-rig/Cargo.toml --check
 	$(CARGO) clippy --manifest-path agent/tests/card-rig/Cargo.toml --target-dir target/card-rig --locked -- -D warnings
+	@scripts/check-macos
 	@scripts/check-layers
 	@scripts/check-tree
 	@scripts/check-secrets

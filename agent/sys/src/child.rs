@@ -1,14 +1,18 @@
 //! Children that do not outlive whoever needs them.
 
+#[cfg(target_os = "linux")]
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+#[cfg(target_os = "linux")]
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 /// Has the kernel end the child (SIGTERM) as soon as the thread that spawns it ends, and with it the process.
 ///
 /// Spawn it from a thread that lives as long as the child may.
+#[cfg(target_os = "linux")]
 pub fn end_with_spawner(command: &mut Command) {
     let parent = getpid();
     let before_exec = move || {
@@ -22,6 +26,10 @@ pub fn end_with_spawner(command: &mut Command) {
         command.pre_exec(before_exec);
     }
 }
+
+/// macOS has no such signal: a child ends there by itself when the pipes to it are closed. Compiled, never run.
+#[cfg(not(target_os = "linux"))]
+pub fn end_with_spawner(_command: &mut Command) {}
 
 #[cfg(test)]
 mod tests {

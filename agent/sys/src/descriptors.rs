@@ -12,6 +12,19 @@ use rustix::net::{
 /// The most descriptors that are sent or taken at once.
 pub const MAX_DESCRIPTORS: usize = 4;
 
+/// Never raise `SIGPIPE`. Where no flag says so, the process has to ignore it, as Rust's own start does.
+#[cfg(target_os = "linux")]
+pub(crate) const QUIET: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+pub(crate) const QUIET: SendFlags = SendFlags::empty();
+
+/// Descriptors that come are closed on exec.
+#[cfg(target_os = "linux")]
+const CLOSED_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+/// They are told so as soon as they have come: the system has no flag for it.
+#[cfg(not(target_os = "linux"))]
+const CLOSED_ON_EXEC: RecvFlags = RecvFlags::empty();
+
 /// Sends bytes and, on the first of them, descriptors; says how many bytes were taken.
 ///
 /// The rest must follow without descriptors. Never raises `SIGPIPE`. On a non-blocking socket it fails with
@@ -30,7 +43,7 @@ pub fn send_with_fds(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) ->
         }
     }
     loop {
-        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL) {
+        match sendmsg(&socket, &[IoSlice::new(bytes)], &mut control, QUIET) {
             Err(rustix::io::Errno::INTR) => {}
             sent => return Ok(sent?),
         }
@@ -48,7 +61,7 @@ pub fn recv_with_fds(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
-        match recvmsg(&socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(&socket, &mut [IoSliceMut::new(bytes)], &mut control, CLOSED_ON_EXEC) {
             Err(rustix::io::Errno::INTR) => {}
             received => break received?,
         }
@@ -58,6 +71,10 @@ pub fn recv_with_fds(socket: impl AsFd, bytes: &mut [u8], fds: &mut Vec<OwnedFd>
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             new.extend(rights);
         }
+    }
+    #[cfg(not(target_os = "linux"))]
+    for descriptor in &new {
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
     }
     if received.flags.contains(ReturnFlags::CTRUNC) || new.len() > MAX_DESCRIPTORS {
         return Err(io::ErrorKind::InvalidData.into());

@@ -52,8 +52,7 @@ impl UnlinkedTemp {
         if target.file_name().is_none() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match open(folder_of(target), flags, Mode::from_raw_mode(mode)) {
+        match without_name(folder_of(target), permissions(mode)) {
             Ok(fd) => Ok(Self { file: fd.into(), target: target.to_owned(), name: None }),
             // EISDIR and ENOENT come from kernels that do not know the flag; a missing folder fails again below.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => Self::named(target, mode),
@@ -63,7 +62,7 @@ impl UnlinkedTemp {
 
     fn named(target: &Path, mode: u32) -> io::Result<Self> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC;
-        let (name, fd) = with_fresh_name(target, |name| open(name, flags, Mode::from_raw_mode(mode)))?;
+        let (name, fd) = with_fresh_name(target, |name| open(name, flags, permissions(mode)))?;
         Ok(Self { file: fd.into(), target: target.to_owned(), name: Some(name) })
     }
 
@@ -135,6 +134,28 @@ impl Drop for UnlinkedTemp {
     fn drop(&mut self) {
         self.remove_name();
     }
+}
+
+#[cfg(target_os = "linux")]
+fn without_name(folder: &Path, mode: Mode) -> Result<OwnedFd, Errno> {
+    open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode)
+}
+
+/// macOS has no such files.
+#[cfg(not(target_os = "linux"))]
+fn without_name(_folder: &Path, _mode: Mode) -> Result<OwnedFd, Errno> {
+    Err(Errno::OPNOTSUPP)
+}
+
+#[cfg(target_os = "linux")]
+fn permissions(mode: u32) -> Mode {
+    Mode::from_raw_mode(mode)
+}
+
+/// macOS keeps them in 16 bits.
+#[cfg(not(target_os = "linux"))]
+fn permissions(mode: u32) -> Mode {
+    Mode::from_raw_mode(u16::try_from(mode & 0o7777).unwrap_or_default())
 }
 
 /// The folder a path lies in.

@@ -1,21 +1,33 @@
 //! Who is at the other end of a Unix socket.
 #![expect(
     unsafe_code,
-    reason = "SO_PEERCRED of a process in another pid namespace and SO_PEERPIDFD have no safe binding"
+    reason = "SO_PEERCRED of a process in another pid namespace, SO_PEERPIDFD and LOCAL_PEERTOKEN have no safe binding"
 )]
 
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
 mod programs;
 mod terminal;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+#[cfg(target_os = "linux")]
+use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::PathBuf;
 
-pub use process::{Parent, Peer};
+#[cfg(target_os = "macos")]
+pub use macos::{Peer, Programs, credentials};
+#[cfg(target_os = "linux")]
+pub use process::Peer;
+#[cfg(target_os = "linux")]
 pub use programs::Programs;
 pub use terminal::Device;
 
-/// The user, group and process that created the other end, as the kernel recorded them (`SO_PEERCRED`).
+/// The user, group and process that created the other end, as the kernel recorded them (`SO_PEERCRED`;
+/// `LOCAL_PEERTOKEN` on macOS).
 ///
 /// Enough to decide by user. Who wants to know the program takes a [`Peer`]: a process id alone may be another
 /// process's by the time it is looked up.
@@ -29,13 +41,23 @@ pub struct Credentials {
     pub pid: i32,
 }
 
+/// A parent process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Its process id.
+    pub pid: i32,
+    /// Its program, under the same conditions as [`Peer::executable`].
+    pub executable: Option<PathBuf>,
+}
+
 /// Asks the kernel who is at the other end.
 ///
 /// # Errors
 /// What the system says, for a socket that is not a connected Unix socket.
+#[cfg(target_os = "linux")]
 pub fn credentials(socket: impl AsFd) -> io::Result<Credentials> {
     let none = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
-    let (found, whole) = socket_option(socket.as_fd(), libc::SO_PEERCRED, none)?;
+    let (found, whole) = socket_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_PEERCRED, none)?;
     // What the kernel gives for a socket that is not connected.
     if found.uid == u32::MAX {
         return Err(io::ErrorKind::NotConnected.into());
@@ -53,8 +75,9 @@ pub fn own_uid() -> u32 {
 }
 
 /// A descriptor of the process that created the other end (`SO_PEERPIDFD`, since Linux 6.5).
+#[cfg(target_os = "linux")]
 fn process_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let (number, whole) = socket_option::<libc::c_int>(socket, libc::SO_PEERPIDFD, -1)?;
+    let (number, whole) = socket_option::<libc::c_int>(socket, libc::SOL_SOCKET, libc::SO_PEERPIDFD, -1)?;
     if number < 0 {
         return Err(io::ErrorKind::InvalidData.into());
     }
@@ -64,12 +87,17 @@ fn process_descriptor(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 }
 
 /// An option, of a type that any bytes are a value of, and whether the kernel wrote all of it over what was there.
-fn socket_option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int, before: T) -> io::Result<(T, bool)> {
+fn socket_option<T: Plain>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    before: T,
+) -> io::Result<(T, bool)> {
     let mut value = before;
     let mut length = libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)?;
     let room = (&raw mut value).cast();
     // SAFETY: `room` has `length` writable bytes, and `length` itself is writable.
-    let done = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, room, &raw mut length) };
+    let done = unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, room, &raw mut length) };
     if done != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -78,7 +106,9 @@ fn socket_option<T: Plain>(socket: BorrowedFd<'_>, name: libc::c_int, before: T)
 
 /// Types of which any bytes are a value.
 trait Plain {}
+#[cfg(target_os = "linux")]
 impl Plain for libc::c_int {}
+#[cfg(target_os = "linux")]
 impl Plain for libc::ucred {}
 
 #[cfg(test)]

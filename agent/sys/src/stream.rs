@@ -1,18 +1,12 @@
 //! Reading and writing what somebody else handed over, without ever waiting.
 
-use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{FileType, FsWord, OFlags, fcntl_getfl, fcntl_setfl, fstat, fstatfs};
-use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
-use rustix::net::sockopt::socket_domain;
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, recv, send};
 
-/// The current position, for calls that take one; pipes have no other.
-const HERE: u64 = u64::MAX;
-
-/// The file system of pipes without a name (`PIPEFS_MAGIC` of linux/magic.h).
-const PIPEFS: FsWord = 0x5049_5045;
+use crate::descriptors::QUIET;
 
 /// A pipe or a socket of somebody else's. No call on it waits, whatever its other holders do with it.
 ///
@@ -33,9 +27,9 @@ enum Kind {
 
 fn kind(fd: BorrowedFd<'_>) -> Result<Kind, Errno> {
     match FileType::from_raw_mode(fstat(fd)?.st_mode) {
-        FileType::Fifo if fstatfs(fd)?.f_type == PIPEFS => Ok(Kind::Pipe),
+        FileType::Fifo if system::has_no_name(fd)? => Ok(Kind::Pipe),
         // One of the network can be told to make whoever closes it wait (SO_LINGER).
-        FileType::Socket if socket_domain(fd)? == AddressFamily::UNIX => Ok(Kind::Socket),
+        FileType::Socket if system::family(fd)? == AddressFamily::UNIX => Ok(Kind::Socket),
         _ => Err(Errno::INVAL),
     }
 }
@@ -64,15 +58,13 @@ impl Stream {
     pub fn read(&self, bytes: &mut [u8]) -> Result<usize, Errno> {
         match self.kind {
             Kind::Socket => recv(&self.fd, bytes, RecvFlags::DONTWAIT).map(|(count, _)| count),
-            Kind::Pipe => {
-                match preadv2(&self.fd, &mut [IoSliceMut::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
-                    Err(Errno::OPNOTSUPP) => {
-                        self.set_flag()?;
-                        rustix::io::read(&self.fd, bytes)
-                    }
-                    read => read,
+            Kind::Pipe => match system::read_now(self.fd.as_fd(), bytes) {
+                Err(Errno::OPNOTSUPP) => {
+                    self.set_flag()?;
+                    rustix::io::read(&self.fd, bytes)
                 }
-            }
+                read => read,
+            },
         }
     }
 
@@ -82,8 +74,8 @@ impl Stream {
     /// [`Errno::AGAIN`] when there is no room; else what the system says.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         match self.kind {
-            Kind::Socket => send(&self.fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL),
-            Kind::Pipe => match pwritev2(&self.fd, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT) {
+            Kind::Socket => send(&self.fd, bytes, SendFlags::DONTWAIT | QUIET),
+            Kind::Pipe => match system::write_now(self.fd.as_fd(), bytes) {
                 Err(Errno::OPNOTSUPP) => {
                     self.set_flag()?;
                     rustix::io::write(&self.fd, bytes)
@@ -95,6 +87,62 @@ impl Stream {
 
     fn set_flag(&self) -> Result<(), Errno> {
         fcntl_setfl(&self.fd, fcntl_getfl(&self.fd)? | OFlags::NONBLOCK)
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io::{IoSlice, IoSliceMut};
+    use std::os::fd::BorrowedFd;
+
+    use rustix::fs::{FsWord, fstatfs};
+    use rustix::io::{Errno, ReadWriteFlags, preadv2, pwritev2};
+
+    pub(super) use rustix::net::sockopt::socket_domain as family;
+
+    /// The current position, for calls that take one; pipes have no other.
+    const HERE: u64 = u64::MAX;
+    /// The file system of pipes without a name (`PIPEFS_MAGIC` of linux/magic.h).
+    const PIPEFS: FsWord = 0x5049_5045;
+
+    pub(super) fn has_no_name(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+        Ok(fstatfs(fd)?.f_type == PIPEFS)
+    }
+
+    pub(super) fn read_now(fd: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<usize, Errno> {
+        preadv2(fd, &mut [IoSliceMut::new(bytes)], HERE, ReadWriteFlags::NOWAIT)
+    }
+
+    pub(super) fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+        pwritev2(fd, &[IoSlice::new(bytes)], HERE, ReadWriteFlags::NOWAIT)
+    }
+}
+
+/// What macOS has. Compiled, never run.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::os::fd::BorrowedFd;
+
+    use rustix::fs::fstat;
+    use rustix::io::Errno;
+    use rustix::net::AddressFamily;
+
+    /// A pipe is on no device.
+    pub(super) fn has_no_name(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+        Ok(fstat(fd)?.st_dev == 0)
+    }
+
+    pub(super) fn family(fd: BorrowedFd<'_>) -> Result<AddressFamily, Errno> {
+        Ok(rustix::net::getsockname(fd)?.address_family())
+    }
+
+    /// No call says of itself that it must not wait: the caller sets the flag.
+    pub(super) fn read_now(_: BorrowedFd<'_>, _: &mut [u8]) -> Result<usize, Errno> {
+        Err(Errno::OPNOTSUPP)
+    }
+
+    pub(super) fn write_now(_: BorrowedFd<'_>, _: &[u8]) -> Result<usize, Errno> {
+        Err(Errno::OPNOTSUPP)
     }
 }
 

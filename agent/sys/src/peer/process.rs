@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::ClockId;
 
-use super::{Credentials, Programs, credentials, process_descriptor};
+use super::{Credentials, Parent, Programs, credentials, process_descriptor};
 
 /// More than `stat` or `cgroup` of a process ever have.
 const LONGEST: u64 = 16 * 1024;
@@ -37,15 +37,6 @@ pub struct Peer {
     pub parent: Option<Parent>,
     /// `/proc/PID`: bound to the process, not to its number.
     folder: Option<OwnedFd>,
-}
-
-/// A parent process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parent {
-    /// Its process id.
-    pub pid: i32,
-    /// Its program, under the same conditions as [`Peer::executable`].
-    pub executable: Option<PathBuf>,
 }
 
 /// How the process behind a socket is held on to.

@@ -1,5 +1,6 @@
 //! The terminal that a process is controlled by.
 
+#[cfg(target_os = "linux")]
 use super::Peer;
 
 /// A device's number.
@@ -14,11 +15,12 @@ pub struct Device {
 impl Device {
     /// As `st_rdev` of stat(2) has it.
     #[must_use]
-    pub fn of(raw: u64) -> Self {
+    pub fn of(raw: rustix::fs::Dev) -> Self {
         Self { major: rustix::fs::major(raw), minor: rustix::fs::minor(raw) }
     }
 }
 
+#[cfg(target_os = "linux")]
 impl Peer {
     /// The controlling terminal that the process has now.
     #[must_use]
@@ -29,6 +31,7 @@ impl Peer {
 
 /// The seventh field of proc_pid_stat(5). The second, the program's name, may hold anything, closing parentheses too: the
 /// last one ends it.
+#[cfg(target_os = "linux")]
 fn parse(stat: &[u8]) -> Option<Device> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
@@ -40,7 +43,7 @@ fn parse(stat: &[u8]) -> Option<Device> {
     Some(device).filter(|device| device.major > 0)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

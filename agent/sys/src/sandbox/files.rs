@@ -8,23 +8,12 @@ use landlock::{
     RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
 };
 
-use super::{Cards, SandboxError};
+use super::{Cards, Enforcement, SandboxError};
 
 /// The newest version that is written for; of it, the kernel takes what it knows.
 const NEWEST: ABI = ABI::V9;
 /// The first version with all that the promises of SECURITY.md rest on: files of every kind, TCP, signals.
 pub(super) const COMPLETE: u32 = 6;
-
-/// How much of what it was asked for landlock does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Enforcement {
-    /// Nothing: the kernel does not have it, or it is switched off.
-    None,
-    /// What an older version of it has: files, but not all of TCP, devices, abstract sockets and signals.
-    Partial,
-    /// All that is promised.
-    Full,
-}
 
 /// Forbids every file, TCP, abstract sockets and signals of others; with cards, all but pcscd's socket.
 pub(super) fn forbid_all(cards: &Cards) -> Result<(u32, Enforcement), SandboxError> {

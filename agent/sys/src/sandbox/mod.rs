@@ -4,23 +4,31 @@
 //! seccomp(2) forbids system calls by number and arguments and ends the whole process on a violation. What an older
 //! kernel lacks is reported, and the caller decides whether to go on.
 
+#[cfg(not(target_os = "linux"))]
+mod absent;
+#[cfg(target_os = "linux")]
 mod calls;
+#[cfg(target_os = "linux")]
 mod files;
 
+#[cfg(target_os = "linux")]
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::hardening::Hardening;
 
-pub use files::Enforcement;
+#[cfg(not(target_os = "linux"))]
+use absent::{self as calls, self as files};
 
 /// Why a process could not be confined. It may be confined in part by then, and should end.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The kernel has landlock, and refused the rules.
+    #[cfg(target_os = "linux")]
     #[error("landlock refused the rules: {0}")]
     Landlock(#[from] landlock::RulesetError),
     /// The kernel has seccomp, and refused the filter.
+    #[cfg(target_os = "linux")]
     #[error("seccomp refused the filter: {0}")]
     Seccomp(#[from] seccompiler::Error),
     /// The architecture is none that the filter is written for.
@@ -28,10 +36,22 @@ pub enum SandboxError {
     UnknownArchitecture,
 }
 
+#[cfg(target_os = "linux")]
 impl From<seccompiler::BackendError> for SandboxError {
     fn from(error: seccompiler::BackendError) -> Self {
         Self::Seccomp(error.into())
     }
+}
+
+/// How much of what it was asked for landlock does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enforcement {
+    /// Nothing: the kernel does not have it, or it is switched off.
+    None,
+    /// What an older version of it has: files, but not all of TCP, devices, abstract sockets and signals.
+    Partial,
+    /// All that is promised.
+    Full,
 }
 
 /// What a process does to itself, as far as the kernel has it.
@@ -121,6 +141,7 @@ pub fn confine_broker(places: &Places) -> Result<Confinement, SandboxError> {
 }
 
 /// Confines the process that looks at others for a broker, by seccomp where the kernel has it.
+#[cfg(target_os = "linux")]
 pub(crate) fn confine_looker() -> Result<bool, SandboxError> {
     calls::allow_only_looking()
 }
@@ -143,6 +164,7 @@ pub fn kernel_lacks() -> Vec<&'static str> {
 }
 
 /// Whether the kernel does not have what was called for, in contrast to refusing it.
+#[cfg(target_os = "linux")]
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EOPNOTSUPP))
 }

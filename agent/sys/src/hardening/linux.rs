@@ -1,81 +1,29 @@
-//! What each process of the agent does to itself before anything else.
-//!
-//! Here is what is cheap and always right. The vault's sandbox ([`crate::sandbox`]) and its locked memory come after
-//! [`harden`] and before the first thread; nothing in the vault needs a file or the network once it has started.
-#![expect(unsafe_code, reason = "close_range, signal dispositions and PR_SET_MDWE have no safe binding")]
+//! By prctl(2) and close_range(2).
+#![expect(unsafe_code, reason = "close_range and PR_SET_MDWE have no safe binding")]
 
 use std::io;
 use std::os::fd::RawFd;
 
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, Signal, dumpable_behavior, getppid, getrlimit, set_dumpable_behavior,
-    set_parent_process_death_signal, setrlimit,
+    DumpableBehavior, Signal, dumpable_behavior, getppid, set_dumpable_behavior,
+    set_parent_process_death_signal,
 };
 
-/// Whether programs that a process starts are held to the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Children {
-    /// They are, as far as the kernel hands it on.
-    Bound,
-    /// They are not where the kernel can tell the two apart (since Linux 6.6): they are programs of others.
-    Free,
-}
+use super::Children;
 
-/// What holds for a process, as the kernel says when asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hardening {
-    /// Whether processes of the same user may neither debug it nor have it dumped (`PR_SET_DUMPABLE`).
-    pub undumpable: bool,
-    /// Whether it writes no core file (`RLIMIT_CORE`).
-    pub no_core: bool,
-    /// Whether neither it nor its children gain privileges by executing something.
-    pub no_new_privileges: bool,
-    /// Whether the kernel refuses it memory that is written and executed (`PR_SET_MDWE`, since Linux 6.3).
-    pub no_executable_memory: bool,
-}
-
-impl Hardening {
-    /// The names of what does not hold.
-    #[must_use]
-    pub fn missing(&self) -> Vec<&'static str> {
-        [
-            ("undumpable", self.undumpable),
-            ("no_core", self.no_core),
-            ("no_new_privileges", self.no_new_privileges),
-            ("no_executable_memory", self.no_executable_memory),
-        ]
-        .into_iter()
-        .filter_map(|(name, holds)| (!holds).then_some(name))
-        .collect()
-    }
-
-    /// Asks the kernel about the calling process.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        Self {
-            undumpable: dumpable_behavior().is_ok_and(|found| found == DumpableBehavior::NotDumpable),
-            no_core: getrlimit(Resource::Core).current == Some(0),
-            no_new_privileges: rustix::thread::no_new_privs().unwrap_or(false),
-            no_executable_memory: refuses_executable_memory(),
-        }
-    }
-}
-
-/// Forbids core dumps, debugging by other processes of the same user, gaining privileges by exec, and, where the kernel
-/// can, memory that is first written and then executed.
-///
-/// `PR_SET_DUMPABLE` is what stops dumps where core_pattern names a program; the limit stops them elsewhere.
-/// Call it first thing in `main`. [`Hardening::of_this_process`] tells what took effect.
-///
-/// # Errors
-/// What the system says; a process that holds keys must then not go on.
-pub fn harden(children: Children) -> io::Result<()> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+pub(super) fn harden(children: Children) -> io::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     rustix::thread::set_no_new_privs(true)?;
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     refuse_executable_memory(children);
     Ok(())
+}
+
+pub(super) fn is_undumpable() -> bool {
+    dumpable_behavior().is_ok_and(|found| found == DumpableBehavior::NotDumpable)
+}
+
+pub(super) fn gains_no_privileges() -> bool {
+    rustix::thread::no_new_privs().unwrap_or(false)
 }
 
 /// `PR_SET_MDWE` and its flags, of linux/prctl.h.
@@ -94,7 +42,7 @@ fn refuse_executable_memory(children: Children) {
     let _done = (children == Children::Free && set(REFUSE_EXEC_GAIN | NO_INHERIT)) || set(REFUSE_EXEC_GAIN);
 }
 
-fn refuses_executable_memory() -> bool {
+pub(super) fn refuses_executable_memory() -> bool {
     let none: libc::c_ulong = 0;
     // SAFETY: this prctl takes numbers only and answers with one.
     let flags = unsafe { libc::prctl(PR_GET_MDWE, none, none, none, none) };
@@ -112,16 +60,6 @@ pub fn close_inherited(first: RawFd) -> io::Result<()> {
     // SAFETY: the caller has opened nothing yet, so nobody relies on these descriptors.
     let done = unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, 0) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Ignores what a terminal or its end sends to all of a shell's job (`SIGINT`, `SIGQUIT`, `SIGHUP`), and `SIGPIPE`.
-///
-/// For a child whose parent gets the same signals and decides: it ends with its parent anyway.
-pub fn leave_signals_to_parent() {
-    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGPIPE] {
-        // SAFETY: to ignore a signal runs no handler of ours.
-        let _before = unsafe { libc::signal(signal, libc::SIG_IGN) };
-    }
 }
 
 /// Whether processes of the same user may debug this one although [`harden`] forbids it.
@@ -155,16 +93,6 @@ pub fn die_with_parent(parent: i32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hardening_takes_effect() {
-        harden(Children::Bound).unwrap();
-        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
-        assert_eq!(getrlimit(Resource::Core).current, Some(0));
-        assert!(rustix::thread::no_new_privs().unwrap());
-        let found = Hardening::of_this_process();
-        assert!(found.undumpable && found.no_core && found.no_new_privileges, "{found:?}");
-    }
 
     #[test]
     fn what_makes_a_process_open_is_seen() {
