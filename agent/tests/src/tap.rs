@@ -23,6 +23,14 @@ enum Hold {
     Next,
     /// What comes on this connection.
     Connection(usize),
+    /// Every connection.
+    Everything,
+}
+
+impl Hold {
+    fn is_of(self, number: usize) -> bool {
+        self == Self::Connection(number) || self == Self::Everything
+    }
 }
 
 /// A line to a platform, open until told otherwise.
@@ -91,6 +99,11 @@ impl Tap {
         *self.line.holds.lock().unwrap() = Some(Box::new(holds));
     }
 
+    /// Holds whatever comes from now on, on all connections.
+    pub fn hold_everything(&self) {
+        self.line.hold.send_replace(Hold::Everything);
+    }
+
     /// Waits until there is something to hold.
     pub async fn held(&self) {
         let mut hold = self.line.hold.subscribe();
@@ -135,7 +148,7 @@ async fn ask(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: usize, lin
         if held {
             line.hold.send_replace(Hold::Connection(number));
         }
-        if hold.wait_for(|hold| *hold != Hold::Connection(number)).await.is_err() {
+        if hold.wait_for(|hold| !hold.is_of(number)).await.is_err() {
             return;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
@@ -155,7 +168,7 @@ async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, number: usize, 
             }
             next
         });
-        if hold.wait_for(|hold| *hold != Hold::Connection(number)).await.is_err() {
+        if hold.wait_for(|hold| !hold.is_of(number)).await.is_err() {
             return;
         }
         if line.loses.lock().unwrap().as_ref().is_some_and(|loses| loses()) {

@@ -139,13 +139,17 @@ impl Vault {
     }
 
     /// Sends a request and waits for its answer. When that does not come in time the link is closed: a vault that
-    /// hangs is replaced.
+    /// hangs is replaced. Not so for what waits for cards: those may be slow, or never change.
     ///
     /// # Errors
     /// VAULT_UNAVAILABLE when there is no vault or it dies meanwhile; what the vault answered, as a fault.
     pub async fn call(&self, request: &Request, descriptors: Vec<OwnedFd>) -> Result<Response> {
-        let limit = if descriptors.is_empty() { CALL_LIMIT } else { PERSON_LIMIT };
-        self.post(request, descriptors)?.answer(limit).await
+        let limit = limit_of(request);
+        let waiting = self.post(request, descriptors)?;
+        match limit {
+            Some(limit) => waiting.answer_within(limit).await,
+            None => waiting.answer().await,
+        }
     }
 
     /// Queues a request at once, so that it goes out even if nobody waits for the answer.
@@ -191,7 +195,7 @@ impl Vault {
         async move {
             if let Ok(waiting) = posted {
                 let closed = waiting.closed.clone();
-                match waiting.answer(LOCK_LIMIT).await {
+                match waiting.answer_within(LOCK_LIMIT).await {
                     Ok(Response::Done) => return Ok(()),
                     // A session that the vault does not know is locked.
                     Err(error) if error.fault() == Fault::CredentialLocked => return Ok(()),
@@ -299,6 +303,16 @@ impl Vault {
     }
 }
 
+/// How long a vault that works may take to answer; none where that is not for it to say.
+fn limit_of(request: &Request) -> Option<Duration> {
+    match request.kind() {
+        // A card never comes, or is slow.
+        RequestKind::AwaitCards | RequestKind::ListCards => None,
+        _ if request.descriptors() > 0 => Some(PERSON_LIMIT),
+        _ => Some(CALL_LIMIT),
+    }
+}
+
 /// A call on its way. When its caller goes away it is taken from the list, the vault gives up what it does for it with a
 /// secret, and what an answer on the last stretch opened is closed.
 struct Waiting {
@@ -311,16 +325,18 @@ struct Waiting {
 }
 
 impl Waiting {
-    async fn answer(mut self, limit: Duration) -> Result<Response> {
-        let response = match tokio::time::timeout(limit, &mut self.receiver).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(_)) => return Err(self.vault.unavailable()),
-            Err(_) => {
-                tracing::error!("the vault does not answer and is replaced");
-                self.closed.cancel();
-                return Err(Fault::VaultUnavailable.because("it did not answer in time"));
-            }
-        };
+    async fn answer_within(self, limit: Duration) -> Result<Response> {
+        let closed = self.closed.clone();
+        tokio::time::timeout(limit, self.answer()).await.unwrap_or_else(|_| {
+            tracing::error!("the vault does not answer and is replaced");
+            closed.cancel();
+            Err(Fault::VaultUnavailable.because("it did not answer in time"))
+        })
+    }
+
+    /// For as long as there is that vault.
+    async fn answer(mut self) -> Result<Response> {
+        let Ok(response) = (&mut self.receiver).await else { return Err(self.vault.unavailable()) };
         self.given_up = false;
         match response {
             Response::Error(error) => Err(error.into()),

@@ -95,7 +95,8 @@ impl Peer {
         });
         let terminal =
             rustix::fs::Dev::try_from(about.e_tdev).ok().filter(|device| *device > 0).map(Device::of);
-        let parent = parent.filter(|_| executable.is_some());
+        // Without that, whatever was found by number may be another process's.
+        let (parent, terminal) = if executable.is_some() { (parent, terminal) } else { (None, None) };
         Ok(Self { uid, gid, pid, executable, cgroup: None, parent, terminal })
     }
 
