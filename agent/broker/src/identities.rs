@@ -313,7 +313,7 @@ impl Identities {
             map.note(uid);
             map.identities.remove(&uid)
         };
-        self.unlockings.end(Some(uid));
+        self.unlockings.end(Some(uid), Fault::CredentialLocked);
         if let Some(identity) = &removed {
             identity.session.forget();
             self.end(identity, cause);
@@ -328,7 +328,8 @@ impl Identities {
             map.note_all();
             std::mem::take(&mut map.identities)
         };
-        self.unlockings.end(None);
+        let why = if cause == Cause::VaultLost { Fault::VaultUnavailable } else { Fault::CredentialLocked };
+        self.unlockings.end(None, why);
         for identity in removed.values() {
             identity.session.forget();
             self.end(identity, cause);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use life_pki::Uid;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,14 @@ struct List {
 struct Entry {
     /// The user, once that is known.
     uid: Option<Uid>,
-    locked: CancellationToken,
+    end: Arc<End>,
+}
+
+/// Whether and why one has to end.
+#[derive(Default)]
+struct End {
+    token: CancellationToken,
+    why: OnceLock<Fault>,
 }
 
 /// All that are under way.
@@ -29,7 +36,7 @@ pub struct Unlockings(Arc<Mutex<List>>);
 pub struct Unlocking {
     list: Unlockings,
     number: u64,
-    locked: CancellationToken,
+    end: Arc<End>,
 }
 
 impl Unlockings {
@@ -39,19 +46,21 @@ impl Unlockings {
 
     /// Begins one, for this user where that is known.
     pub fn begin(&self, uid: Option<Uid>) -> Unlocking {
-        let locked = CancellationToken::new();
+        let end = Arc::new(End::default());
         let mut list = self.list();
         list.last += 1;
         let number = list.last;
-        list.under_way.insert(number, Entry { uid, locked: locked.clone() });
-        Unlocking { list: self.clone(), number, locked }
+        list.under_way.insert(number, Entry { uid, end: end.clone() });
+        Unlocking { list: self.clone(), number, end }
     }
 
-    /// Ends those of a user, or all.
-    pub fn end(&self, uid: Option<Uid>) {
+    /// Ends those of a user, or all, for this reason.
+    pub fn end(&self, uid: Option<Uid>, why: Fault) {
         for entry in self.list().under_way.values() {
             if uid.is_none() || entry.uid == uid {
-                entry.locked.cancel();
+                // The first reason stays.
+                let _ = entry.end.why.set(why);
+                entry.end.token.cancel();
             }
         }
     }
@@ -68,13 +77,16 @@ impl Unlocking {
     /// Does a part of it.
     ///
     /// # Errors
-    /// CREDENTIAL_LOCKED as soon as its user is locked; else what the part gives.
+    /// CREDENTIAL_LOCKED as soon as its user is locked, VAULT_UNAVAILABLE when the vault is lost; else what the part gives.
     pub async fn run<T>(&self, part: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             // A part that notices by itself may know better why it ends.
             done = part => done,
-            () = self.locked.cancelled() => Err(Fault::CredentialLocked.because("the user was locked meanwhile")),
+            () = self.end.token.cancelled() => Err(match self.end.why.get() {
+                Some(Fault::VaultUnavailable) => Fault::VaultUnavailable.into(),
+                _ => Fault::CredentialLocked.because("the user was locked meanwhile"),
+            }),
         }
     }
 }
@@ -102,16 +114,17 @@ mod tests {
                 () = std::future::ready(()) => None,
             }
         };
-        unlockings.end(Some(one));
+        unlockings.end(Some(one), Fault::CredentialLocked);
         assert_eq!(ended(&first).await, Some(Fault::CredentialLocked));
         assert_eq!(ended(&second).await, None);
         assert_eq!(ended(&unknown).await, None);
         unknown.is_of(two);
-        unlockings.end(Some(two));
+        unlockings.end(Some(two), Fault::CredentialLocked);
         assert_eq!(ended(&unknown).await, Some(Fault::CredentialLocked));
         let last = unlockings.begin(None);
-        unlockings.end(None);
-        assert_eq!(ended(&last).await, Some(Fault::CredentialLocked));
+        unlockings.end(None, Fault::VaultUnavailable);
+        unlockings.end(None, Fault::CredentialLocked);
+        assert_eq!(ended(&last).await, Some(Fault::VaultUnavailable));
         drop((first, second, unknown, last));
         assert!(unlockings.list().under_way.is_empty());
     }
