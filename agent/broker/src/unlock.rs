@@ -45,6 +45,10 @@ life_sys::secret_types!(SoftwareCertificate);
 /// # Errors
 /// As `Credentials.Unlock`; CREDENTIAL_LOCKED as soon as the user is locked. Nothing stays open in the vault then.
 pub async fn software_certificate(agent: &Agent, credential: SoftwareCertificate) -> Result<Arc<Identity>> {
+    open(agent, credential).await.map_err(|error| agent.vault.explained(error))
+}
+
+async fn open(agent: &Agent, credential: SoftwareCertificate) -> Result<Arc<Identity>> {
     let limit = agent.config().limits.max_identities.0;
     agent.identities.check_room(limit, credential.expected)?;
     let binding = agent.platform.bound().await?;

@@ -279,8 +279,10 @@ fn an_installed_agent_in_a_user_namespace_is_closed_to_its_user() {
         assert_eq!(said().contains("other programs of this user may read this process"), open, "{}", said());
 
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", broker.pid())).unwrap();
-        let vault = children.trim().to_owned();
-        for pid in [broker.pid().to_string(), vault] {
+        // The vault, and the process that says which programs connect.
+        let children: Vec<String> = children.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(children.len(), 2, "{children:?}");
+        for pid in [vec![broker.pid().to_string()], children].concat() {
             let maps =
                 somebody("cat").arg(format!("/proc/{pid}/maps")).stderr(Stdio::null()).status().unwrap();
             assert_eq!(maps.success(), open, "process {pid} with a program of mode {permissions:o}");

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -38,6 +39,8 @@ const PERSON_LIMIT: Duration = Duration::from_secs(660);
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// How long a vault that is lost may take to be replaced.
 const REPLACE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the last word of a vault that takes nothing any more is waited for.
+const LAST_WORD_LIMIT: Duration = Duration::from_secs(1);
 /// How long a call that needs no session waits for a vault that is just starting.
 const START_LIMIT: Duration = Duration::from_secs(2);
 
@@ -138,6 +141,12 @@ impl Vault {
         }
     }
 
+    /// The same error, or where it is that there is no vault, why there is none, if one has said so.
+    pub fn explained(&self, error: Error) -> Error {
+        let explains = error.fault() == Fault::VaultUnavailable && self.state().refused.is_some();
+        if explains { self.unavailable() } else { error }
+    }
+
     /// Sends a request and waits for its answer. When that does not come in time the link is closed: a vault that
     /// hangs is replaced. Not so for what waits for cards: those may be slow, or never change.
     ///
@@ -222,9 +231,14 @@ impl Vault {
         let closed = CancellationToken::new();
         self.state().link = Some(Link { queue, closed: closed.clone() });
         self.0.process.send_replace(Some((fresh.pid, SystemTime::now())));
+        let mut reading = pin!(self.read(reader));
         let ended = tokio::select! {
-            ended = self.read(reader) => ended,
-            ended = write(writer, outgoing) => ended,
+            ended = &mut reading => ended,
+            ended = write(writer, outgoing) => {
+                // Gone: its last word, which may be why, is still to be read.
+                let _ended = tokio::time::timeout(LAST_WORD_LIMIT, &mut reading).await;
+                ended
+            }
             () = self.0.awake.keep(|| self.state().waiting.len()) => Ok(()),
             () = closed.cancelled() => Ok(()),
         };
