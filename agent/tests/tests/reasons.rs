@@ -160,12 +160,19 @@ async fn who_watches_an_agent_that_stops_is_told_so() {
 
 /// Starts an agent whose vault refuses to sign, and answers other requests for what they did not ask.
 async fn with_refusing_vault(platform: &Platform) -> (Agent, Clients) {
-    let program = std::env::current_exe().unwrap();
     let mut agent = Agent::prepare(platform, "");
+    // What the agent starts may start others from its own folder only.
+    let beside = |name: &str, program: &std::path::Path| {
+        let copy = agent.dir().join(name);
+        std::fs::copy(program, &copy).unwrap();
+        copy
+    };
+    let program = beside("refusing", &std::env::current_exe().unwrap());
+    let real = beside("life-vault", &binaries::path("life-vault"));
     let script = agent.dir().join("vault");
     let text = format!(
         "#!/bin/sh\nLIFE_REAL_VAULT='{}' exec '{}' --exact refusing::vault --ignored --nocapture --test-threads=1\n",
-        binaries::path("life-vault").display(),
+        real.display(),
         program.display()
     );
     std::fs::write(&script, text).unwrap();
