@@ -162,7 +162,7 @@ async fn who_watches_an_agent_that_stops_is_told_so() {
 async fn with_refusing_vault(platform: &Platform) -> (Agent, Clients) {
     let mut agent = Agent::prepare(platform, "");
     // What the agent starts may start others from its own folder only.
-    let beside = |name: &str, program: &std::path::Path| {
+    let beside = |name: &str, program: &Path| {
         let copy = agent.dir().join(name);
         std::fs::copy(program, &copy).unwrap();
         copy
