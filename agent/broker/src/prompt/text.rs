@@ -52,8 +52,7 @@ fn visible(text: &str) -> Vec<char> {
         let c = match c {
             _ if c.is_whitespace() || is_blank(c) => ' ',
             _ if hides(c) => '\u{fffd}',
-            '“' | '”' | '„' | '‟' => '"',
-            _ => c,
+            _ => straight(c),
         };
         marks = if is_mark(c) { marks + 1 } else { 0 };
         let last = shown.last().copied();
@@ -65,6 +64,38 @@ fn visible(text: &str) -> Vec<char> {
         }
     }
     shown
+}
+
+/// Straight quotation marks for what could be read as the end of ours, also where two of them stand together.
+fn straight(c: char) -> char {
+    match c {
+        '\u{2018}'..='\u{201b}'
+        | '\u{2032}'
+        | '\u{2035}'
+        | '‹'
+        | '›'
+        | '\u{275b}'
+        | '\u{275c}'
+        | '\u{275f}' => '\'',
+        '«'
+        | '»'
+        | '\u{201c}'..='\u{201f}'
+        | '\u{2033}'
+        | '\u{2034}'
+        | '\u{2036}'
+        | '\u{2037}'
+        | '\u{2057}' => '"',
+        '\u{275d}'
+        | '\u{275e}'
+        | '\u{2760}'
+        | '\u{276e}'
+        | '\u{276f}'
+        | '\u{2e42}'
+        | '\u{300c}'..='\u{300f}' => '"',
+        '\u{301d}'..='\u{301f}' | '\u{fe41}'..='\u{fe44}' | '\u{ff02}' | '\u{ff62}' | '\u{ff63}' => '"',
+        '\u{1f676}'..='\u{1f678}' => '"',
+        _ => c,
+    }
 }
 
 /// The most marks on one character: Vietnamese has two.
@@ -148,6 +179,7 @@ mod tests {
             ("a\t\r\n \u{a0}\u{2003}\u{3000}\u{2028}\u{2800}\u{3164}b", "“a b”"),
             // The quotation's end.
             ("x” (process 1), started by “/usr/bin/life", "“x\" (process 1), started by \"/usr/bin/life”"),
+            ("x’’ (process 1), started by ‘‘y❞„″＂〞»b", "“x'' (process 1), started by ''y\"\"\"\"\"\"b”"),
             // What the protocol escapes is none of this file's business, and none of the person's.
             ("50%25%0Aoff\x1b[2J\0", "“50%25%0Aoff\u{fffd}[2J\u{fffd}”"),
             // Marks cover neither our words nor the lines around.
