@@ -61,7 +61,7 @@ static ALLOCATOR: WipingAllocator = WipingAllocator::new();
 fn run(arguments: &Arguments) -> Result<(), StartError> {
     start::harden()?;
     let config = start::configure(arguments)?;
-    start::protect(config.sandbox)?;
+    start::protect(&config)?;
     if arguments.check_config {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use crate::activation::{Activation, Handed};
 use crate::arguments::Arguments;
-use crate::config::{Config, ConfigError, Sandbox};
+use crate::config::{Config, ConfigError};
 use crate::error::Error;
 use crate::logging;
 use crate::paths::{Paths, PathsError, usual_config};
@@ -99,10 +99,10 @@ pub fn configure(arguments: &Arguments) -> Result<Config, StartError> {
 ///
 /// # Errors
 /// [`StartError::Unprotected`].
-pub fn protect(sandbox: Sandbox) -> Result<(), StartError> {
+pub fn protect(config: &Config) -> Result<(), StartError> {
     let mut missing = Hardening::of_this_process().missing();
-    missing.extend(life_sys::sandbox::kernel_lacks());
-    if sandbox.required && !missing.is_empty() {
+    missing.extend(life_sys::sandbox::kernel_lacks(config.cards.service.is_some()));
+    if config.sandbox.required && !missing.is_empty() {
         return Err(StartError::Unprotected(missing.join(", ")));
     }
     Ok(())

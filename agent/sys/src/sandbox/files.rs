@@ -13,7 +13,14 @@ use super::{Cards, Enforcement, SandboxError};
 /// The newest version that is written for; of it, the kernel takes what it knows.
 const NEWEST: ABI = ABI::V9;
 /// The first version with all that the promises of SECURITY.md rest on: files of every kind, TCP, signals.
-pub(super) const COMPLETE: u32 = 6;
+const COMPLETE: u32 = 6;
+/// The same for a process that makes Unix sockets: their paths.
+const COMPLETE_WITH_CARDS: u32 = 9;
+
+/// The version from which on all is done that is promised.
+pub(super) fn complete(cards: bool) -> u32 {
+    if cards { COMPLETE_WITH_CARDS } else { COMPLETE }
+}
 
 /// Forbids every file, TCP, abstract sockets and signals of others; with cards, all but pcscd's socket.
 pub(super) fn forbid_all(cards: &Cards) -> Result<(u32, Enforcement), SandboxError> {
@@ -33,7 +40,7 @@ pub(super) fn forbid_all(cards: &Cards) -> Result<(u32, Enforcement), SandboxErr
             Err(_) => ruleset.restrict_self()?,
         },
     };
-    Ok(judge(&status))
+    Ok(judge(&status, complete(matches!(cards, Cards::On(_)))))
 }
 
 /// Programs, and what they load, of the system and of those who package for it.
@@ -56,7 +63,7 @@ pub(super) fn forbid_writing(
         .add_rules(path_beneath_rules(["/dev"], AccessFs::WriteFile | AccessFs::Truncate))?
         .add_rules(path_beneath_rules(PROGRAMS, AccessFs::Execute))?
         .add_rules(path_beneath_rules(executable, AccessFs::Execute))?;
-    Ok(judge(&ruleset.restrict_self()?))
+    Ok(judge(&ruleset.restrict_self()?, COMPLETE))
 }
 
 /// Whether a program is below what [`forbid_writing`] allows to execute from.
@@ -75,7 +82,7 @@ pub(super) fn abi() -> u32 {
     u32::try_from(answer).unwrap_or(0)
 }
 
-fn judge(status: &RestrictionStatus) -> (u32, Enforcement) {
+fn judge(status: &RestrictionStatus, complete: u32) -> (u32, Enforcement) {
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, kernel_abi } => {
             kernel_abi.and_then(|abi| u32::try_from(abi).ok()).unwrap_or(effective_abi as u32)
@@ -84,7 +91,7 @@ fn judge(status: &RestrictionStatus) -> (u32, Enforcement) {
     };
     let enforcement = match status.ruleset {
         RulesetStatus::NotEnforced => Enforcement::None,
-        _ if abi < COMPLETE => Enforcement::Partial,
+        _ if abi < complete => Enforcement::Partial,
         _ => Enforcement::Full,
     };
     (abi, enforcement)

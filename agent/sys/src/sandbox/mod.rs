@@ -152,11 +152,11 @@ pub fn has_landlock() -> bool {
     files::abi() > 0
 }
 
-/// What of landlock and seccomp this kernel does not have, or not well enough for [`confine_vault`] to be complete; without
-/// changing anything. For who wants to know before there is a vault.
+/// What of landlock and seccomp this kernel does not have, or not well enough for [`confine_vault`] to be complete, with
+/// [`Cards::On`] or without; without changing anything. For who wants to know before there is a vault.
 #[must_use]
-pub fn kernel_lacks() -> Vec<&'static str> {
-    let landlock = files::abi() >= files::COMPLETE;
+pub fn kernel_lacks(cards: bool) -> Vec<&'static str> {
+    let landlock = files::abi() >= files::complete(cards);
     [("landlock", landlock), ("seccomp", calls::is_available())]
         .into_iter()
         .filter_map(|(name, there)| (!there).then_some(name))
