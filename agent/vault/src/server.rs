@@ -1,5 +1,8 @@
 //! The threads, and the way of a request through them.
 
+mod about_cards;
+mod slowly;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,33 +14,27 @@ use std::time::{Duration, Instant};
 use life_pki::{Timestamp, Uid};
 use life_sys::sandbox::Protection;
 use life_sys::scratch;
-use life_sys::secret::SecretBytes;
-use life_vault_protocol::cards::{MAX_CARD_CERTIFICATE, MAX_READERS};
-use life_vault_protocol::request::MAX_SECRET_SECONDS;
 use life_vault_protocol::{FrameError, Request, RequestKind, Response, VaultError};
 
-use crate::cards::{self, Cards, Turn};
+use crate::cards::{self, Cards};
 use crate::confinement::Sandbox;
 use crate::inbox::Inbox;
 use crate::keep::Keep;
 use crate::lockings::Epoch;
-use crate::operations::{perform, perform_slow, undo};
+use crate::operations::perform;
 use crate::outbox::{Answers, Outbox};
 use crate::process::{Memory, ProcessError};
 use crate::room::{Lease, Room};
-use crate::secret_source::{Begun, known, to_be};
-use crate::slow::{Claim, NewAccount, NewPassphrase, PendingCertificate, Slow, SlowJob, SlowWork};
+use crate::secret_source::{known, to_be};
+use crate::slow::{Claim, NewAccount, PendingCertificate, Slow, SlowJob, SlowWork};
 use crate::thread::{Desk, Gate};
 use crate::turns::{MAX_WORKERS, Turns, Worker};
 use crate::unanswered::Unanswered;
-use crate::waiter::{Purpose, Wait, Waiter};
+use crate::waiter::{Purpose, Waiter};
 
 /// How long a lock waits for slow work where waiting longer, which ends with the end of this process, would cost others: a
 /// user's lock the sessions of everybody else, a lock of all the accounts that are being made.
 const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// What all certificates on all cards may need, read, reported and encoded.
-const CARDS: usize = 4 * MAX_READERS * 3 * MAX_CARD_CERTIFICATE;
 
 /// Why serving ended before the broker closed its end.
 #[derive(Debug, thiserror::Error)]
@@ -181,13 +178,17 @@ impl Server {
         let Some(Task { id, lease, since, request }) = self.read(worker)? else { return Ok(None) };
         let mut answers = Answers::default();
         match request {
-            Ok(request) => self.take(worker, (id, since), request, &mut answers),
+            Ok(request) => {
+                // Slow work sets aside what it needs by itself, perhaps before this worker comes to its end.
+                let lease = lease.filter(|_| !is_slow(request.request.kind()));
+                self.take(worker, (id, since), request, &mut answers);
+                drop(lease);
+            }
             Err(error) => {
                 tracing::warn!(%error, "a frame held no request");
                 answers.add(id, &Response::Error(error));
             }
         }
-        drop(lease);
         Ok(Some(answers))
     }
 
@@ -298,128 +299,13 @@ impl Server {
         self.waiter.settle();
         self.slow.drop_void(|id| !self.unanswered.holds(id));
         let (_, pendings) = self.keep.counts();
-        let patience = (of.is_some() || pendings > 0).then(|| since + PATIENCE);
-        if !self.turns.settle_these(self.slow.concerned(of), patience) {
+        let costly = of.is_some() || pendings > 0 || self.slow.keeps_accounts(&self.turns);
+        // However many locks find the same work: a later one, read while the first waits, has no more time than that.
+        let (workers, found) = self.slow.concerned(of, since);
+        if !self.turns.settle_these(workers, costly.then(|| found + PATIENCE)) {
             tracing::warn!("locked, but slow work goes on that will come to nothing");
         }
         given_up
-    }
-
-    /// Sets to work with a secret that is there, makes one, or waits for it.
-    fn begin(&self, id: u64, since: Instant, purpose: Purpose, begun: Begun) -> Result<(), VaultError> {
-        let (work, claim) = match (begun, purpose) {
-            (Begun::There(passphrase), purpose) => (work(purpose, passphrase), Claim::Shared),
-            (Begun::Made(fd), Purpose::Generate(account)) => {
-                (SlowWork::Generate { account, passphrase: NewPassphrase::Made(fd) }, Claim::Shared)
-            }
-            (Begun::Made(_), Purpose::Open(_)) => return Err(VaultError::Malformed),
-            (Begun::Awaited(source, seconds), purpose) => {
-                let deadline = since + Duration::from_secs(seconds.min(MAX_SECRET_SECONDS).into());
-                self.waiter.add(Wait { id, since, deadline, source, purpose });
-                return Ok(());
-            }
-        };
-        self.slow.push(SlowJob { id, since, work, claim })
-    }
-
-    /// A secret has come, or will not come.
-    fn awaited(&self, wait: Wait, secret: Result<SecretBytes, VaultError>) {
-        let Wait { id, since, deadline, source, purpose } = wait;
-        let kind = purpose.kind();
-        let passed_on = secret.and_then(|passphrase| {
-            let claim = Claim::Awaited { source, deadline };
-            self.slow.push(SlowJob { id, since, work: work(purpose, passphrase), claim })
-        });
-        if let Err(error) = passed_on {
-            let mut answers = Answers::default();
-            self.answer_claimed(&mut answers, id, since, kind, Response::Error(error));
-            self.outbox.send(answers);
-        }
-    }
-
-    /// Finds out about cards, one question after the other.
-    fn answer_about(&self, cards: &Cards, desk: &Desk) {
-        while let Some(turn) = cards.next() {
-            let ((id, since), kind, response) = match turn {
-                Turn::News(question, number) => {
-                    (question, RequestKind::AwaitCards, Response::CardsChanged(number))
-                }
-                Turn::Survey(question) => {
-                    let response = match self.room.set_aside(CARDS) {
-                        Ok(_lease) => guarded(|| cards.survey()),
-                        Err(error) => Response::Error(error),
-                    };
-                    (question, RequestKind::ListCards, response)
-                }
-            };
-            let mut answers = Answers::default();
-            answered(&mut answers, id, since, kind, None, response);
-            desk.clear();
-            self.outbox.send(answers);
-        }
-    }
-
-    fn work_slowly(&self, desk: &Desk, worker: Worker) {
-        while let Some(job) = self.slow.pop(worker, &self.turns) {
-            let answers = self.slow_turn(job);
-            desk.clear();
-            self.turns.end(worker);
-            self.outbox.send(answers);
-        }
-    }
-
-    /// Does a piece of slow work. Never inlined, as [`Server::turn`].
-    #[inline(never)]
-    fn slow_turn(&self, job: SlowJob) -> Answers {
-        let SlowJob { id, since, work, mut claim } = job;
-        let kind = work.kind();
-        let wanted = || matches!(claim, Claim::Ours) || self.unanswered.holds(id);
-        let room = match kind {
-            RequestKind::ExportSoftwareCertificate => self.room.set_aside(work.memory()),
-            _ => self.room.let_in(work.memory()),
-        };
-        let (response, certificate) = match room {
-            // Nothing is derived and decrypted that would then be refused.
-            _ if !wanted() => (WITHDRAWN, None),
-            Ok(_lease) => guarded_with(|| perform_slow(&self.keep, work, &wanted)),
-            Err(error) => (Response::Error(error), None),
-        };
-        if kind == RequestKind::GenerateAccount {
-            // The waiting thread has to know of it, to let it expire.
-            self.waiter.wake();
-        }
-        let another_try = match (&mut claim, &response) {
-            (Claim::Awaited { source, .. }, Response::Error(error)) if is_mistyped(*error) => {
-                source.again(*error)
-            }
-            _ => false,
-        };
-        let mut answers = Answers::default();
-        match (claim, certificate) {
-            (Claim::Ours, _) => answered(&mut answers, id, since, kind, None, response),
-            (Claim::Awaited { source, deadline }, Some(certificate)) if another_try => {
-                let purpose = Purpose::Open(certificate);
-                self.waiter.add(Wait { id, since, deadline, source, purpose });
-            }
-            _ => self.answer_claimed(&mut answers, id, since, kind, response),
-        }
-        answers
-    }
-
-    /// Answers what was awaited, unless whoever gave it up has: then nothing of it stays.
-    fn answer_claimed(
-        &self,
-        answers: &mut Answers,
-        id: u64,
-        since: Instant,
-        kind: RequestKind,
-        response: Response,
-    ) {
-        if self.unanswered.take(id) {
-            answered(answers, id, since, kind, None, response);
-        } else {
-            undo(&self.keep, &response);
-        }
     }
 
     fn status(&self) -> Response {
@@ -470,19 +356,14 @@ fn guarded_with(
     catch_unwind(AssertUnwindSafe(operation)).unwrap_or((Response::Error(VaultError::Internal), None))
 }
 
-/// Whether another try may do better.
-fn is_mistyped(error: VaultError) -> bool {
-    matches!(error, VaultError::SecretUnusable | VaultError::WrongPassphrase)
-}
-
-/// What is done with a secret once it is there.
-fn work(purpose: Purpose, passphrase: SecretBytes) -> SlowWork {
-    match purpose {
-        Purpose::Generate(account) => {
-            SlowWork::Generate { account, passphrase: NewPassphrase::Given(passphrase) }
-        }
-        Purpose::Open(certificate) => SlowWork::Open { certificate, passphrase },
-    }
+/// What takes long: it is passed on to who does nothing else.
+fn is_slow(kind: RequestKind) -> bool {
+    matches!(
+        kind,
+        RequestKind::ExportSoftwareCertificate
+            | RequestKind::GenerateAccount
+            | RequestKind::OpenSoftwareCertificate
+    )
 }
 
 /// The handle a quick request names, for the log.

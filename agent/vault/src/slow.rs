@@ -111,11 +111,18 @@ enum Concern {
     Opening(Option<Uid>),
 }
 
+struct Running {
+    worker: Worker,
+    concern: Concern,
+    /// When a lock first found it.
+    found: Option<Instant>,
+}
+
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<SlowJob>,
-    /// What is being done, and by whom.
-    running: Vec<(Worker, Concern)>,
+    /// What is being done, or was last, and by whom.
+    running: Vec<Running>,
     closed: bool,
 }
 
@@ -151,8 +158,8 @@ impl Slow {
             .unwrap_or_else(PoisonError::into_inner);
         let job = if queue.closed { None } else { queue.jobs.pop_front() }?;
         // Before anybody can lock, who would find it neither waiting nor running.
-        queue.running.retain(|(other, _)| *other != worker);
-        queue.running.push((worker, job.work.concern()));
+        queue.running.retain(|other| other.worker != worker);
+        queue.running.push(Running { worker, concern: job.work.concern(), found: None });
         turns.begin(worker, job.id);
         Some(job)
     }
@@ -170,9 +177,10 @@ impl Slow {
         drop(dropped);
     }
 
-    /// Who works, or did last, on what a lock of this user, or of everybody, concerns.
-    pub(crate) fn concerned(&self, of: Option<Uid>) -> Vec<Worker> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Who works, or did last, on what a lock of this user, or of everybody, concerns; and since when the first of them
+    /// has been known to a lock.
+    pub(crate) fn concerned(&self, of: Option<Uid>, now: Instant) -> (Vec<Worker>, Instant) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let concerned = |concern: Concern| match (of, concern) {
             (_, Concern::Kept) => false,
             (None, _) => true,
@@ -180,7 +188,20 @@ impl Slow {
             // Whose it is will be known when it is open.
             (Some(uid), Concern::Opening(whose)) => whose.is_none_or(|whose| whose == uid),
         };
-        queue.running.iter().filter(|(_, concern)| concerned(*concern)).map(|(worker, _)| *worker).collect()
+        let mut first = now;
+        let running = queue.running.iter_mut().filter(|running| concerned(running.concern));
+        let workers = running.map(|running| {
+            first = first.min(*running.found.get_or_insert(now));
+            running.worker
+        });
+        (workers.collect(), first)
+    }
+
+    /// Whether an account that stays through a lock is being packed, or waits for that.
+    pub(crate) fn keeps_accounts(&self, turns: &Turns) -> bool {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let packed = |running: &Running| running.concern == Concern::Kept && turns.is_at_work(running.worker);
+        queue.running.iter().any(packed) || queue.jobs.iter().any(|job| job.work.concern() == Concern::Kept)
     }
 
     /// Drops what waits and sends the workers home.
@@ -189,5 +210,57 @@ impl Slow {
         queue.closed = true;
         queue.jobs.clear();
         self.arrived.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn job(id: u64, work: SlowWork) -> SlowJob {
+        SlowJob { id, since: Instant::now(), work, claim: Claim::Shared }
+    }
+
+    fn opening(expected: Option<Uid>) -> SlowWork {
+        let now = Timestamp::from_unix(1_800_000_000).unwrap();
+        let certificate = PendingCertificate { pkcs12: Vec::new(), now, expected, since: Epoch::default() };
+        SlowWork::Open { certificate, passphrase: SecretBytes::new(b"a passphrase".to_vec()) }
+    }
+
+    #[test]
+    fn work_is_known_to_the_locks_since_the_first_that_found_it() {
+        let (slow, turns) = (Slow::default(), Turns::default());
+        let [worker, other] = [0, 1].map(Worker::Slow);
+        let [one, two] = [1, 2].map(|n| Uid::from_random([n; 16]));
+        let first = Instant::now();
+        let [second, third] = [1, 2].map(|seconds| first + Duration::from_secs(seconds));
+        slow.push(job(1, opening(Some(one)))).unwrap();
+        slow.pop(worker, &turns).unwrap();
+        assert_eq!(slow.concerned(Some(two), first), (vec![], first), "it is another user's");
+        assert_eq!(slow.concerned(Some(one), first), (vec![worker], first));
+        assert_eq!(slow.concerned(None, second), (vec![worker], first));
+        // The next piece of work is new to them.
+        slow.push(job(2, opening(None))).unwrap();
+        slow.pop(other, &turns).unwrap();
+        assert_eq!(slow.concerned(Some(two), second), (vec![other], second));
+        slow.push(job(3, opening(Some(one)))).unwrap();
+        slow.pop(worker, &turns).unwrap();
+        assert_eq!(slow.concerned(Some(one), third), (vec![other, worker], second));
+    }
+
+    #[test]
+    fn an_account_is_kept_while_it_waits_to_be_packed_and_is_packed() {
+        let (slow, turns) = (Slow::default(), Turns::default());
+        let export =
+            SlowWork::Export { pending: PendingId(7), certificates: Vec::new(), issuers: Vec::new() };
+        assert!(!slow.keeps_accounts(&turns));
+        slow.push(job(1, export)).unwrap();
+        assert!(slow.keeps_accounts(&turns));
+        slow.pop(Worker::Slow(0), &turns).unwrap();
+        assert!(slow.keeps_accounts(&turns));
+        turns.end(Worker::Slow(0));
+        assert!(!slow.keeps_accounts(&turns));
     }
 }

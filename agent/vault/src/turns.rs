@@ -85,6 +85,11 @@ impl Turns {
         working.into_iter().all(|(turn, now)| wait(until, || turn.is_over(now)))
     }
 
+    /// Whether a worker has a request that it is not yet wiped of.
+    pub(crate) fn is_at_work(&self, worker: Worker) -> bool {
+        self.turn(worker).is_some_and(|turn| turn.at_work().is_some())
+    }
+
     fn turn(&self, worker: Worker) -> Option<&Turn> {
         match worker {
             Worker::Quick(number) => self.quick.get(number),
