@@ -33,6 +33,14 @@ impl AsRef<[u8]> for Base64 {
     }
 }
 
+/// Reads an id of 32 hexadecimal digits in lower case.
+#[must_use]
+pub fn parse_id(text: &str) -> Option<[u8; 16]> {
+    let mut id = [0; 16];
+    hex::decode_to_slice(text, &mut id).ok()?;
+    (hex::encode(id) == text).then_some(id)
+}
+
 /// Standard base64 of some bytes.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {

@@ -6,25 +6,24 @@ use axum::Extension;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use life_envelope::{Envelope, RecipientId, challenge};
+use life_envelope::challenge;
 use life_pki::account_log::{self, AccountState, Change, CredentialId, Entry};
 use life_pki::key::KeyAlgorithm;
-use life_pki::{KeySlot, PublicKey, Timestamp, Uid};
+use life_pki::{KeySlot, PublicKey, Uid};
 use life_sys::secret::Key256;
 
 use super::body::{self, json};
 use super::directory::by_name;
 use super::dto::{AdditionInfo, CommitAddition, RevokeCredential, WorkingCertificates};
-use super::level::MAX_SKEW;
+use super::evidence::{check_seal, check_time, invalid};
 use super::peer::Caller;
 use super::problem::{Problem, Reason};
 use super::public::issuer_list;
-use super::registration::MAX_SEAL;
 use super::state::{App, blocking};
-use crate::authority::added::{AddedEvidence, AddedKeys, CheckedAddition, hashes};
+use crate::authority::added::{AddedEvidence, AddedKeys, hashes};
 use crate::authority::client::Certificates;
 use crate::config::seconds;
-use crate::encoding::{Base64, random};
+use crate::encoding::{Base64, parse_id, random};
 use crate::store::accounts::{self, Account};
 use crate::store::additions::{self, Added, Addition};
 use crate::store::super_pins::{self, NewSuperPin};
@@ -57,7 +56,7 @@ pub(super) async fn begin(
 }
 
 fn begin_with(app: &App, uid: Uid, keys: AddedKeys) -> Result<Addition, Problem> {
-    let checked = keys.check(uid).map_err(|fault| evidence(&fault))?;
+    let checked = keys.check(uid).map_err(|fault| invalid(&fault))?;
     let nonce = Key256::take(&mut random()?);
     let [.., (_, encryption)] = &checked;
     // EXPOSE: to seal it to the key that is to be proven.
@@ -97,21 +96,21 @@ pub(super) async fn commit(
 
 fn commit_with(app: &App, uid: Uid, id: &str, commit: CommitAddition) -> Result<Certificates, Problem> {
     let now = app.clock.now();
-    let addition = parse_name(id).map(|id| app.database.read(|tx| additions::find(tx, uid, &id)));
+    let addition = parse_id(id).map(|id| app.database.read(|tx| additions::find(tx, uid, &id)));
     let addition = addition.transpose()?.flatten().filter(|it| now < it.expires).ok_or_else(unknown)?;
     if !Key256::from_slice(&commit.answer.0).is_some_and(|answer| addition.nonce.ct_eq(&answer)) {
-        return Err(evidence(&"the answer is not the nonce of the challenge"));
+        return Err(invalid(&"the answer is not the nonce of the challenge"));
     }
-    let entry = Entry::from_der(&commit.entry.0).map_err(|fault| evidence(&fault))?;
+    let entry = Entry::from_der(&commit.entry.0).map_err(|fault| invalid(&fault))?;
     let account = account(app, uid)?;
     if let Some(certificates) = committed_before(app, uid, &account, &entry)? {
         return Ok(certificates);
     }
     let log = extended(account, &entry)?;
     let wanted = AddedEvidence { keys: addition.keys.clone(), log: log.into_iter().map(Base64).collect() };
-    let checked = wanted.check(uid, now).map_err(|fault| evidence(&fault))?;
-    check_time(&entry, now)?;
-    check_seal(&commit.seal.0, &checked)?;
+    let checked = wanted.check(uid, now).map_err(|fault| invalid(&fault))?;
+    check_time(&entry, addition.expires.minus(LIFETIME), now)?;
+    check_seal(&commit.seal.0, &checked.credential.encryption.0)?;
     check_live(&checked.state)?;
     let super_pin = super_pin(commit.super_pin)?;
     let certificates = app.ca.issue_added(uid, wanted)?;
@@ -175,9 +174,9 @@ pub(super) async fn revoke(
 fn revoke_with(app: &App, uid: Uid, id: &str, revocation: &RevokeCredential) -> Result<(), Problem> {
     let now = app.clock.now();
     let id = CredentialId::from_hex(id).ok_or_else(credential_unknown)?;
-    let entry = Entry::from_der(&revocation.entry.0).map_err(|fault| evidence(&fault))?;
+    let entry = Entry::from_der(&revocation.entry.0).map_err(|fault| invalid(&fault))?;
     if entry.body().change != Change::RevokeCredential(id) {
-        return Err(evidence(&"the entry revokes no credential, or another one"));
+        return Err(invalid(&"the entry revokes no credential, or another one"));
     }
     let account = account(app, uid)?;
     let place = entry.body().index;
@@ -187,8 +186,8 @@ fn revoke_with(app: &App, uid: Uid, id: &str, revocation: &RevokeCredential) -> 
         None => {}
     }
     let log = extended(account, &entry)?;
-    account_log::verify_for(uid, &log, now).map_err(|fault| evidence(&fault))?;
-    check_time(&entry, now)?;
+    account_log::verify_for(uid, &log, now).map_err(|fault| invalid(&fault))?;
+    check_time(&entry, now, now)?;
     app.database.write(|tx| match additions::entry_at(tx, uid, place)? {
         Some(known) if known == entry.to_der() => Ok(()),
         Some(_) => Err(conflict()),
@@ -211,28 +210,6 @@ fn extended(account: Account, entry: &Entry) -> Result<Vec<Vec<u8>>, Problem> {
     Ok(log)
 }
 
-/// An entry is made when it is sent; a clock that says otherwise would mislead everybody later.
-fn check_time(entry: &Entry, now: Timestamp) -> Result<(), Problem> {
-    let skew = u32::try_from(MAX_SKEW).unwrap_or(u32::MAX).saturating_add(LIFETIME);
-    if entry.body().time >= now.minus(skew) {
-        return Ok(());
-    }
-    Err(Problem::new(Reason::ClockSkew, format!("the entry is out of time: it is {now} here")))
-}
-
-/// A seal is an envelope for one recipient: the new credential's encryption key.
-fn check_seal(seal: &[u8], checked: &CheckedAddition) -> Result<(), Problem> {
-    if seal.len() > MAX_SEAL {
-        return Err(evidence(&"the root key seal has more than 64 KiB"));
-    }
-    let envelope = Envelope::parse(seal).map_err(|_| evidence(&"the root key seal is no envelope"))?;
-    let expected = RecipientId::KeyId(checked.credential.encryption.0.to_vec());
-    match envelope.recipients() {
-        [only] if *only.id() == expected => Ok(()),
-        _ => Err(evidence(&"the root key seal is not for the credential's encryption key alone")),
-    }
-}
-
 fn check_live(state: &AccountState) -> Result<(), Problem> {
     let live = state.credentials().iter().filter(|record| record.is_live()).count();
     if live <= MAX_LIVE {
@@ -243,26 +220,17 @@ fn check_live(state: &AccountState) -> Result<(), Problem> {
 }
 
 fn super_pin(given: super::dto::NewSuperPin) -> Result<NewSuperPin, Problem> {
-    let lookup = parse_name(&given.lookup_id).ok_or_else(|| {
+    let lookup = parse_id(&given.lookup_id).ok_or_else(|| {
         Problem::new(Reason::InvalidArgument, "lookup_id has 32 hexadecimal digits in lower case")
     })?;
     let verifier = PublicKey::from_spki(&given.verifier.0)
         .ok()
         .filter(|key| key.algorithm() == KeyAlgorithm::P256)
-        .ok_or_else(|| evidence(&"the verifier is no P-256 SubjectPublicKeyInfo"))?;
+        .ok_or_else(|| invalid(&"the verifier is no P-256 SubjectPublicKeyInfo"))?;
     if given.bundle.0.is_empty() || given.bundle.0.len() > MAX_BUNDLE {
-        return Err(evidence(&"the key bundle is empty or has more than 16 KiB"));
+        return Err(invalid(&"the key bundle is empty or has more than 16 KiB"));
     }
     Ok(NewSuperPin { lookup, verifier: verifier.spki().to_vec(), bundle: given.bundle.0 })
-}
-
-/// Reads a name of 32 hexadecimal digits in lower case.
-pub(super) fn parse_name(text: &str) -> Option<[u8; 16]> {
-    CredentialId::from_hex(text).map(|id| id.0)
-}
-
-fn evidence(fault: &dyn std::fmt::Display) -> Problem {
-    Problem::new(Reason::EvidenceInvalid, fault.to_string())
 }
 
 fn conflict() -> Problem {

@@ -16,8 +16,8 @@ use super::peer::Peer;
 use super::problem::{Problem, Reason};
 use super::rate::prefix;
 use super::state::{App, blocking};
-use crate::encoding::{from_base64, sha256};
-use crate::store::registrations::{self, Registration, RegistrationId};
+use crate::encoding::{from_base64, parse_id, sha256};
+use crate::store::registrations::{self, Registration};
 
 /// The header that carries the proof of a registration's ephemeral key: `<unix seconds>.<base64 signature>`.
 pub const PROOF_HEADER: &str = "life-registration-proof";
@@ -183,11 +183,4 @@ pub fn check_clock(app: &App, seconds: i64) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::new(Reason::ClockSkew, format!("it is {now} here; set the clock of the client")))
-}
-
-/// Reads the name of a registration: 32 hexadecimal digits in lower case.
-fn parse_id(text: &str) -> Option<RegistrationId> {
-    let mut id = [0; 16];
-    hex::decode_to_slice(text, &mut id).ok()?;
-    (hex::encode(id) == text).then_some(id)
 }

@@ -7,6 +7,7 @@ pub mod deposit;
 pub mod directory;
 pub mod documents;
 pub mod dto;
+pub mod evidence;
 pub mod inbox;
 pub mod level;
 pub mod maintenance;

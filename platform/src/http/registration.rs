@@ -6,7 +6,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
-use life_envelope::{Envelope, RecipientId, challenge};
+use life_envelope::challenge;
 use life_pki::account_log::Entry;
 use life_pki::key::KeyAlgorithm;
 use life_pki::{KeySlot, ParticipantKind, PublicKey, Timestamp, Uid};
@@ -15,7 +15,7 @@ use life_sys::secret::Key256;
 use super::body::{self, json};
 use super::directory::by_name;
 use super::dto::{BeginRegistration, Challenges, Commit, Committed, RegistrationInfo};
-use super::level::MAX_SKEW;
+use super::evidence::{check_seal, check_time, invalid, out_of_time};
 use super::problem::{Problem, Reason};
 use super::public::{issuer_list, needs_approval};
 use super::state::{App, blocking};
@@ -29,8 +29,6 @@ use crate::store::registrations::{self, Accepted, Challenge, Proving, Registrati
 
 /// What the proof in the first request covers begins with.
 pub const BEGIN_PREFIX: &[u8] = b"LIFE registration v1\0";
-/// The largest root key seal: one recipient and one private key.
-pub(super) const MAX_SEAL: usize = 64 << 10;
 
 /// Begins a registration, or answers the same key as before.
 pub(super) async fn begin(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
@@ -110,7 +108,7 @@ fn take_keys(app: &App, registration: &Registration, keys: Keys) -> Result<[Vec<
         return Ok(challenges(proving));
     }
     require_open(registration)?;
-    let checked = keys.check(registration.uid).map_err(|fault| evidence(&fault))?;
+    let checked = keys.check(registration.uid).map_err(|fault| invalid(&fault))?;
     let hashes = checked.slots().map(|(_, key)| key.hash());
     let proving = Proving {
         keys,
@@ -172,14 +170,14 @@ fn accept(
     let now = app.clock.now();
     let checked = evidence_of.check(registration.uid, now).map_err(|fault| match fault {
         fault if fault.is_clock_skew() => out_of_time(now),
-        fault => evidence(&fault),
+        fault => invalid(&fault),
     })?;
-    check_seal(&commit.seal.0, &checked)?;
+    check_seal(&commit.seal.0, &checked.credential.keys.encryption.0)?;
     if checked.state.kind() != registration.kind {
-        return Err(evidence(&"the account log names another kind of participant"));
+        return Err(invalid(&"the account log names another kind of participant"));
     }
     let [genesis, first_root] =
-        <[Base64; 2]>::try_from(commit.log).map_err(|_| evidence(&"a registration's log has two entries"))?;
+        <[Base64; 2]>::try_from(commit.log).map_err(|_| invalid(&"a registration's log has two entries"))?;
     check_times(app, registration, [&genesis.0, &first_root.0])?;
     let accepted = Accepted { log: [genesis.0, first_root.0], seal: commit.seal.0 };
     let hashes = checked.keys.slots().map(|(_, key)| key.hash());
@@ -241,42 +239,19 @@ fn check_answers(proving: &Proving, commit: &Commit) -> Result<(), Problem> {
     };
     let encryption = right(&proving.encryption, &commit.answers.encryption);
     let root = right(&proving.root, &commit.answers.root);
-    if encryption & root { Ok(()) } else { Err(evidence(&"an answer is not the nonce of its challenge")) }
+    if encryption & root { Ok(()) } else { Err(invalid(&"an answer is not the nonce of its challenge")) }
 }
 
-/// A seal is an envelope for one recipient: the working credential's encryption key of the log.
-fn check_seal(seal: &[u8], checked: &CheckedEvidence) -> Result<(), Problem> {
-    if seal.len() > MAX_SEAL {
-        return Err(evidence(&"the root key seal has more than 64 KiB"));
-    }
-    let envelope = Envelope::parse(seal).map_err(|_| evidence(&"the root key seal is no envelope"))?;
-    let expected = RecipientId::KeyId(checked.credential.keys.encryption.0.to_vec());
-    match envelope.recipients() {
-        [only] if *only.id() == expected => Ok(()),
-        _ => Err(evidence(&"the root key seal is not for the credential's encryption key alone")),
-    }
-}
-
-/// Entries are made between begin and commit; a clock that says otherwise would mislead everybody later.
 fn check_times(app: &App, registration: &Registration, log: [&[u8]; 2]) -> Result<(), Problem> {
     if registration.accepted.is_some() {
         return Ok(());
     }
-    let skew = u32::try_from(MAX_SKEW).unwrap_or(u32::MAX);
     let now = app.clock.now();
-    let (earliest, latest) = (registration.created.minus(skew), now.plus(skew));
     for entry in log {
-        let entry = Entry::from_der(entry).map_err(|fault| evidence(&fault))?;
-        if !(earliest..=latest).contains(&entry.body().time) {
-            return Err(out_of_time(now));
-        }
+        let entry = Entry::from_der(entry).map_err(|fault| invalid(&fault))?;
+        check_time(&entry, registration.created, now)?;
     }
     Ok(())
-}
-
-fn out_of_time(now: Timestamp) -> Problem {
-    let detail = format!("an entry of the account log is out of time: it is {now} here");
-    Problem::new(Reason::ClockSkew, detail)
 }
 
 fn require_approved(registration: &Registration) -> Result<(), Problem> {
@@ -311,10 +286,6 @@ fn info(registration: &Registration) -> RegistrationInfo {
 
 fn later(now: Timestamp, seconds: u64) -> Timestamp {
     now.plus(u32::try_from(seconds).unwrap_or(u32::MAX))
-}
-
-fn evidence(fault: &dyn std::fmt::Display) -> Problem {
-    Problem::new(Reason::EvidenceInvalid, fault.to_string())
 }
 
 fn conflict() -> Problem {

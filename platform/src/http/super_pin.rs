@@ -13,7 +13,6 @@ use http::StatusCode;
 use life_pki::PublicKey;
 
 use super::body::{self, json};
-use super::credentials::parse_name;
 use super::directory::by_name;
 use super::dto::{AnswerLogin, BeginLogin, LoginInfo, OpenedLogin};
 use super::level::slow_down;
@@ -23,7 +22,7 @@ use super::public::issuer_list;
 use super::rate::prefix;
 use super::state::{App, blocking};
 use crate::config::seconds;
-use crate::encoding::{Base64, random};
+use crate::encoding::{Base64, parse_id, random};
 use crate::store::additions;
 use crate::store::super_pins::{self, Login, WINDOW};
 
@@ -41,7 +40,7 @@ pub(super) async fn begin(
     let (parts, body) = request.into_parts();
     let body = body::read(body, seconds(app.config.timeouts.body)).await?;
     let begin: BeginLogin = body::parse(&parts.headers, &body)?;
-    let lookup = parse_name(&begin.lookup_id).ok_or_else(|| {
+    let lookup = parse_id(&begin.lookup_id).ok_or_else(|| {
         Problem::new(Reason::InvalidArgument, "lookup_id has 32 hexadecimal digits in lower case")
     })?;
     let network = network(peer.address.ip());
@@ -84,7 +83,7 @@ pub(super) async fn answer(
 }
 
 fn answer_with(app: &App, login: &str, signature: &[u8]) -> Result<OpenedLogin, Problem> {
-    let id = parse_name(login).ok_or_else(refused)?;
+    let id = parse_id(login).ok_or_else(refused)?;
     let since = app.clock.now().minus(LIFETIME);
     let taken = app.database.write(|tx| super_pins::take(tx, &id, since))?;
     let (lookup, nonce) = taken.ok_or_else(refused)?;

@@ -29,7 +29,7 @@ use super::level::slow_down;
 use super::peer::Caller;
 use super::problem::{Problem, Reason};
 use super::state::App;
-use crate::encoding::Base64;
+use crate::encoding::{Base64, parse_id};
 use crate::store::documents::{self, Document, DocumentId, UploadId};
 
 /// Documents on a page.
@@ -43,16 +43,9 @@ fn parse_document_id(text: &str) -> Result<DocumentId, Problem> {
     })
 }
 
-/// Reads the id of an upload: 32 hexadecimal digits in lower case.
 fn parse_upload_id(text: &str) -> Result<UploadId, Problem> {
-    let mut id = [0; 16];
-    match hex::decode_to_slice(text, &mut id) {
-        Ok(()) if hex::encode(id) == text => Ok(id),
-        _ => {
-            let detail = "an upload id has 32 hexadecimal digits in lower case";
-            Err(Problem::new(Reason::InvalidArgument, detail))
-        }
-    }
+    let detail = "an upload id has 32 hexadecimal digits in lower case";
+    parse_id(text).ok_or_else(|| Problem::new(Reason::InvalidArgument, detail))
 }
 
 /// Reads a list of readers; the owner is none, and nobody is one twice.
