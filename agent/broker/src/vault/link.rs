@@ -2,6 +2,8 @@
 //!
 //! When the link breaks, every waiting call fails at once, and calls fail until a fresh vault is linked.
 
+mod waiting;
+
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
@@ -23,6 +25,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
+use waiting::{Waiting, limit_of};
+
 use super::awake::Awake;
 use super::keeper::Fresh;
 use crate::error::{Error, Fault, Result};
@@ -31,10 +35,6 @@ use crate::quiet::{self, Room};
 /// Frames that may wait to be written: more than the calls an agent can have at once. Queueing never waits, so that
 /// a caller that goes away cannot take a frame back.
 const QUEUE: usize = 8192;
-/// How long a call may take that no person delays. Making four RSA keys takes seconds, on a slow machine many.
-const CALL_LIMIT: Duration = Duration::from_secs(120);
-/// How long a call may take that waits for a person.
-const PERSON_LIMIT: Duration = Duration::from_secs(660);
 /// How long locking may take: a vault that needs longer is replaced, and the keys go with its process.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// How long a vault that is lost may take to be replaced.
@@ -313,61 +313,6 @@ impl Vault {
             Response::Opened { session, .. } => self.tell(&Request::Lock { session }),
             Response::Account { pending, .. } => self.tell(&Request::DiscardAccount { pending }),
             _ => {}
-        }
-    }
-}
-
-/// How long a vault that works may take to answer; none where that is not for it to say.
-fn limit_of(request: &Request) -> Option<Duration> {
-    match request.kind() {
-        // A card never comes, or is slow.
-        RequestKind::AwaitCards | RequestKind::ListCards => None,
-        _ if request.descriptors() > 0 => Some(PERSON_LIMIT),
-        _ => Some(CALL_LIMIT),
-    }
-}
-
-/// A call on its way. When its caller goes away it is taken from the list, the vault gives up what it does for it with a
-/// secret, and what an answer on the last stretch opened is closed.
-struct Waiting {
-    vault: Vault,
-    id: u64,
-    /// Whether the vault can give it up.
-    given_up: bool,
-    receiver: oneshot::Receiver<Response>,
-    closed: CancellationToken,
-}
-
-impl Waiting {
-    async fn answer_within(self, limit: Duration) -> Result<Response> {
-        let closed = self.closed.clone();
-        tokio::time::timeout(limit, self.answer()).await.unwrap_or_else(|_| {
-            tracing::error!("the vault does not answer and is replaced");
-            closed.cancel();
-            Err(Fault::VaultUnavailable.because("it did not answer in time"))
-        })
-    }
-
-    /// For as long as there is that vault.
-    async fn answer(mut self) -> Result<Response> {
-        let Ok(response) = (&mut self.receiver).await else { return Err(self.vault.unavailable()) };
-        self.given_up = false;
-        match response {
-            Response::Error(error) => Err(error.into()),
-            response => Ok(response),
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.vault.state().waiting.remove(&self.id);
-        self.receiver.close();
-        if let Ok(response) = self.receiver.try_recv() {
-            return self.vault.reclaim(response);
-        }
-        if self.given_up {
-            self.vault.tell(&Request::CancelSecret { request: self.id });
         }
     }
 }

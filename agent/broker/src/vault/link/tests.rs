@@ -297,13 +297,3 @@ async fn whatever_a_hostile_vault_sends_the_call_fails_and_does_not_hang() {
         assert_eq!(fault, Some(expected), "{what}");
     }
 }
-
-#[test]
-fn who_waits_for_a_card_or_a_person_does_not_cost_the_vault() {
-    assert_eq!(limit_of(&Request::AwaitCards { seen: 0 }), None);
-    assert_eq!(limit_of(&Request::ListCards), None);
-    assert_eq!(limit_of(&Request::Status), Some(CALL_LIMIT));
-    let secret = SecretSource::Descriptor { timeout_seconds: 600 };
-    let open = Request::OpenSoftwareCertificate { pkcs12: Vec::new(), secret, now: 0, expected: None };
-    assert!(limit_of(&open) > Some(Duration::from_secs(600)));
-}
