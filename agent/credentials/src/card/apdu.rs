@@ -38,12 +38,7 @@ impl Answer {
 
     /// The data where the status is success; else what the status means.
     pub fn data(self) -> Result<SecretBytes, CardError> {
-        self.data_about(Secret::Pin)
-    }
-
-    /// The same after a command about this secret.
-    pub fn data_about(self, secret: Secret) -> Result<SecretBytes, CardError> {
-        if self.status == 0x9000 { Ok(self.data) } else { Err(refusal(self.status, secret)) }
+        if self.status == 0x9000 { Ok(self.data) } else { Err(refusal(self.status, Secret::Pin)) }
     }
 }
 
