@@ -84,8 +84,11 @@ fn at_rest(vault: &mut Vault) -> u64 {
 #[test]
 fn a_lock_is_answered_when_derivations_and_what_waits_for_them_are_gone() {
     let Scene { alice, ca, mut vault, .. } = scene();
-    // Whatever is set up once is there.
-    vault.open(&alice, &ca);
+    // Whatever is set up once is there, for each of the slow workers, and tables have grown.
+    let openings: Vec<_> = (0..12).map(|_| vault.send(&opening(&alice, &ca, inline(), None))).collect();
+    for id in openings {
+        assert!(matches!(vault.wait(id), Response::Opened { .. }));
+    }
     assert!(is_done(&vault.call(&Request::LockAll)));
     let before = at_rest(&mut vault);
     for round in 0..8 {
